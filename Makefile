@@ -1,0 +1,46 @@
+# Two commands for a fresh clone: `make demo` and `make test`. Both need Python (3.10 or newer), git and make alone.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.PHONY: demo test check pytest test-all clean
+
+demo: $(VENV)/.installed
+	$(BIN)/pipe run pair-classification --top-k 2 \
+		--second-text "The firm bought its rival last year." \
+		"The company acquired its competitor last year."
+
+test: check pytest
+
+check: $(VENV)/.installed-dev .typecheck/pipesmith
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+pytest: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+# Everything unsampled; run before a release, not in CI.
+test-all: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest --slow $(PYTEST_ARGS)
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: $(VENV)/bin/python pyproject.toml constraints.txt
+	@echo "Installing pipesmith and what it needs into $(VENV): a few minutes the first time."
+	$(INSTALL) --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	$(INSTALL) --editable '.[dev,video]'
+	@touch $@
+
+# mypy does not follow setuptools' package-dir: it reads the sources through a view of links.
+.typecheck/pipesmith:
+	mkdir -p $@
+	ln -s ../../cli ../../pipelines ../../templates $@/
+
+clean:
+	rm -rf $(VENV) .typecheck build dist *.egg-info

@@ -1,0 +1,1 @@
+"""The terminal side of pipesmith: commands, flags and output."""

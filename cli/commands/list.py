@@ -1,0 +1,42 @@
+"""`pipe list`: every task that can be run here."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from pipesmith.cli import output
+from pipesmith.cli.options import FormatOpt, ReportFormat
+from pipesmith.pipelines.project import find_project
+from pipesmith.pipelines.registry import list_tasks as read_tasks
+
+
+def list_tasks(
+    own: Annotated[bool, typer.Option("--own", help="Leave transformers' own tasks out.", show_default=False)] = False,
+    format: FormatOpt = ReportFormat.human,
+) -> None:
+    """List the tasks: the project's, your own, installed packages', built-in ones and transformers'.
+
+    Registries are read, not run.
+    """
+    tasks, notes = read_tasks(find_project())
+    if own:
+        tasks = [task for task in tasks if task.entry.origin != "transformers"]
+    if format is ReportFormat.json:
+        report: dict[str, Any] = {
+            "tasks": [task.report() for task in tasks],
+            "notes": [{"place": str(note.place), "message": note.message} for note in notes],
+        }
+        output.print_json(report)
+        return
+    rows = [
+        [task.entry.task, task.entry.type, task.class_name, task.model_names, task.remark or task.entry.origin]
+        for task in tasks
+    ]
+    output.print_table(["task", "type", "class", "model classes", "from"], rows)
+    for note in notes:
+        output.note(f"{note.place}: {note.message}")
+    unread = sum(note.unread for note in notes)
+    if unread:
+        output.note(f"{len(tasks)} tasks listed without running your code; {unread} places could not be read.")

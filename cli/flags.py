@@ -1,0 +1,357 @@
+"""`--top-k 2` to the typed parameters of the task at hand, near misses, and its `--help`.
+
+A command made with `TaskCommand` takes the flags of the task that is its first argument, anywhere after it. They are
+read from source: nothing of the task is executed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import typer
+from typer.core import TyperCommand
+
+from pipesmith.pipelines.errors import ParameterError, PipeError
+from pipesmith.pipelines.names import near_miss
+from pipesmith.pipelines.project import Project, find_project
+from pipesmith.pipelines.signature import Parameter, Signature, read_signature
+from pipesmith.pipelines.source import ClassReference
+from pipesmith.pipelines.targets import LoadOptions, Target, resolve
+
+_META = "pipesmith.task"
+_PREFIX = "--param."
+
+
+@dataclass(frozen=True)
+class TaskRequest:
+    """The task that a command line names.
+
+    Args:
+        target: its entry and model.
+        project: the project around the working directory.
+        signature: its parameters; None if the class is decided at run time, or given as a class.
+        values: the parameters that flags have set.
+    """
+
+    target: Target
+    project: Project | None
+    signature: Signature | None
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+
+def task_request(ctx: typer.Context) -> TaskRequest:
+    """Return what a `TaskCommand` has parsed."""
+    request = ctx.meta[_META]
+    assert isinstance(request, TaskRequest)
+    return request
+
+
+def request_task(name: str, options: LoadOptions) -> TaskRequest:
+    """Find a task and read its parameters, without running any of its code."""
+    project = find_project()
+    target = resolve(name, options, project)
+    reference = target.entry.pipeline_class
+    if isinstance(reference, ClassReference) and reference.file is not None:
+        return TaskRequest(target, project, read_signature(reference))
+    return TaskRequest(target, project, None)
+
+
+class TaskCommand(TyperCommand):
+    """A command whose first argument is a task, and which takes that task's flags."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Take the task's flags out of the arguments, and leave the rest to Typer."""
+        line = _CommandLine(args, _general_flags(self, ctx))
+        task = line.task
+        if task is not None and not line.unknown_before_task:
+            try:
+                request = request_task(task, LoadOptions(task=line.value("--task"), pt_model=line.value("--pt-model")))
+                ctx.meta[_META] = request
+                if not (ctx.resilient_parsing or line.wants_help):
+                    args, values = line.parse(flags_of(request.signature, line.general), request)
+                    ctx.meta[_META] = TaskRequest(request.target, request.project, request.signature, values)
+            except PipeError:
+                if not ctx.resilient_parsing:
+                    raise
+        elif line.unknown_before_task and not (ctx.resilient_parsing or line.wants_help):
+            raise _unknown_flag(line.unknown_before_task, line.general, task=None)
+        if line.wants_help:
+            args = ["--help"]
+        elif ctx.resilient_parsing:
+            args = line.known_only()
+        return super().parse_args(ctx, args)
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write the task's parameters first, then the general options."""
+        request = ctx.meta.get(_META)
+        if request is None:
+            super().format_help(ctx, formatter)
+            return
+        formatter.write_usage(f"{ctx.command_path} {request.target.entry.task}", "[FLAGS] [INPUTS]...")
+        _write_task(formatter, request, _general_flags(self, ctx))
+        super().format_options(ctx, formatter)
+        self.format_epilog(ctx, formatter)
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
+        """Offer the task's flags beside the general ones."""
+        items = super().shell_complete(ctx, incomplete)
+        request = ctx.meta.get(_META)
+        if request is not None and incomplete.startswith("-"):
+            from typer.core import CompletionItem  # type: ignore[attr-defined]
+
+            for flag, (parameter, _) in flags_of(request.signature, _general_flags(self, ctx)).items():
+                if flag.startswith(incomplete):
+                    items.append(CompletionItem(flag, help=parameter.doc))
+        return items
+
+
+def _general_flags(command: TyperCommand, ctx: Any) -> dict[str, bool]:
+    """Return the command's own flags, and whether each takes a value."""
+    flags: dict[str, bool] = {}
+    for param in command.get_params(ctx):
+        if param.param_type_name == "option":
+            takes_value = not getattr(param, "is_flag", False) and not getattr(param, "count", False)
+            flags.update(dict.fromkeys([*param.opts, *param.secondary_opts], takes_value))
+    return flags
+
+
+def flags_of(signature: Signature | None, general: Iterable[str]) -> dict[str, tuple[Parameter, bool]]:
+    """Return a task's flags: the parameter of each, and the value that a flag without one stands for.
+
+    A parameter named like a general option has only its long form, `--param.NAME`; every parameter has that.
+    """
+    flags: dict[str, tuple[Parameter, bool]] = {}
+    for parameter in signature.parameters if signature else ():
+        for name in _spellings(parameter, general):
+            flags[name] = (parameter, True)
+        flags[_PREFIX + parameter.name] = (parameter, True)
+        if "bool" in parameter.type.kinds:
+            negative = f"--no-{_kebab(parameter.name)}"
+            if negative not in general and negative not in flags:
+                flags[negative] = (parameter, False)
+    return flags
+
+
+def _kebab(name: str) -> str:
+    return name.strip("_").replace("_", "-")
+
+
+def _spellings(parameter: Parameter, general: Iterable[str]) -> list[str]:
+    """Return the spellings of a flag that are free: `--top-k`, and `--top_k` as Python says it."""
+    taken = set(general)
+    names = dict.fromkeys([f"--{_kebab(parameter.name)}", f"--{parameter.name}"])
+    return [name for name in names if name not in taken]
+
+
+class _CommandLine:
+    """The arguments of one command line, walked with the general flags at hand."""
+
+    def __init__(self, args: Sequence[str], general: Mapping[str, bool]) -> None:
+        self.args = list(args)
+        self.general = general
+        self.wants_help = False
+        self.task: str | None = None
+        self.unknown_before_task: str | None = None
+        self._values: dict[str, str] = {}
+        self._find_task()
+
+    def value(self, flag: str) -> str | None:
+        """Return the value of a general flag, None if it was not given."""
+        return self._values.get(flag)
+
+    def _find_task(self) -> None:
+        tokens = iter(self.args)
+        for token in tokens:
+            if token == "--":
+                self.task = self.task or next(tokens, None)
+                return
+            name, has_value, value = token.partition("=")
+            if not _looks_like_flag(token):
+                self.task = self.task or token
+            elif token in ("--help", "-h"):
+                self.wants_help = True
+            elif self.general.get(name):
+                self._values[name] = value if has_value else next(tokens, "")
+            elif name not in self.general and self.task is None:
+                self.unknown_before_task = self.unknown_before_task or token
+
+    def known_only(self) -> list[str]:
+        """Return the arguments without the flags that Typer does not know, for completion."""
+        return [token for token in self.args if not _looks_like_flag(token) or token.partition("=")[0] in self.general]
+
+    def parse(
+        self, flags: Mapping[str, tuple[Parameter, bool]], request: TaskRequest
+    ) -> tuple[list[str], dict[str, Any]]:
+        """Split the arguments into those for Typer and the task's parameters.
+
+        Raises:
+            ParameterError: a flag is unknown, lacks its value, or its value has the wrong type.
+        """
+        options: list[str] = []
+        positional: list[str] = []
+        texts: dict[str, list[str | bool]] = {}
+        spelled: dict[str, str] = {}
+        tokens = iter(self.args)
+        for token in tokens:
+            name, has_value, value = token.partition("=")
+            if token == "--":
+                positional += tokens
+            elif not _looks_like_flag(token):
+                positional.append(token)
+            elif name in self.general:
+                options.append(token)
+                if self.general[name] and not has_value:
+                    options += [following for following in [next(tokens, None)] if following is not None]
+            elif name in flags:
+                parameter, meaning = flags[name]
+                spelled[parameter.name] = name
+                texts.setdefault(parameter.name, []).append(
+                    _flag_value(name, parameter, meaning, value if has_value else None, tokens)
+                )
+            else:
+                known = [flag for flag in [*flags, *self.general] if not flag.startswith(_PREFIX)]
+                raise _unknown_flag(token, known, task=request.target.entry.task)
+        parameters = {parameter.name: parameter for parameter, _ in flags.values()}
+        values = {name: _parse(parameters[name], spelled[name], given) for name, given in texts.items()}
+        return [*options, "--", *positional], values
+
+
+def _looks_like_flag(token: str) -> bool:
+    """Tell a flag from an input: "-" is stdin, "-3.5 degrees" and "- item" are text."""
+    name = token.partition("=")[0]
+    return len(name) > 1 and name[0] == "-" and not name[1].isdigit() and not any(map(str.isspace, name))
+
+
+def _flag_value(flag: str, parameter: Parameter, meaning: bool, value: str | None, tokens: Iterator[str]) -> str | bool:
+    """Return the text after a flag; a flag that may be true or false takes none unless it is written with "="."""
+    if value is not None:
+        return value
+    if "bool" in parameter.type.kinds:
+        return meaning
+    following = next(tokens, None)
+    if following is None:
+        raise ParameterError(f"{flag} needs a value: {parameter.type}.", hint=f"For example {flag}=VALUE.")
+    return following
+
+
+def _parse(parameter: Parameter, flag: str, given: Sequence[str | bool]) -> Any:
+    """Turn the texts of one flag into its parameter's value.
+
+    Raises:
+        ParameterError: names the flag, the value and the type wanted.
+    """
+    if len(given) > 1 and not parameter.type.is_list and any(isinstance(text, str) for text in given):
+        raise ParameterError(f"{flag} is given {len(given)} times, and takes one value: {parameter.type}.")
+    if isinstance(given[-1], bool):
+        return given[-1]
+    texts = [text for text in given if isinstance(text, str)]
+    try:
+        return parameter.type.parse_many(texts)
+    except ValueError as error:
+        shown = ", ".join(repr(text) for text in texts)
+        raise ParameterError(f"{flag}: {shown} is not {error}.", hint=parameter.doc or None) from error
+
+
+def _unknown_flag(token: str, known: Iterable[str], task: str | None) -> ParameterError:
+    name = token.partition("=")[0]
+    if task is None:
+        return ParameterError(
+            f"{name} stands before the task, or is no option.",
+            hint=near_miss(name, known) or f"Write the task first: pipe run TASK {name} ...",
+        )
+    return ParameterError(
+        f"{task} has no flag {name}.",
+        hint=near_miss(name, known)
+        or f"`pipe run {task} --help` lists them; --set {name.lstrip('-').replace('-', '_')}=JSON passes what no"
+        " signature shows; -- ends the flags.",
+    )
+
+
+def parse_settings(settings: Sequence[str], option: str) -> dict[str, Any]:
+    """Read `key=json` pairs.
+
+    Args:
+        settings: as given.
+        option: the option they were given to, for messages.
+
+    Raises:
+        ParameterError: a pair without "=", or a value that is not JSON.
+    """
+    values = {}
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        if not equals or not key:
+            raise ParameterError(f"{option}: {setting!r} is not KEY=JSON.", hint=f"For example {option} top_k=2.")
+        try:
+            values[key] = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise ParameterError(
+                f"{option} {key}: {text!r} is not JSON ({error.msg} at column {error.colno}).",
+                hint=f"Text stands in quotes: {option} '{key}=\"{text}\"'.",
+            ) from error
+    return values
+
+
+def parse_object(text: str | None, option: str) -> dict[str, Any]:
+    """Read an option that takes a JSON object; {} for None.
+
+    Raises:
+        ParameterError: the text is not a JSON object.
+    """
+    if text is None:
+        return {}
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ParameterError(f"{option}: {text!r} is not JSON ({error.msg} at column {error.colno}).") from error
+    if not isinstance(value, dict):
+        raise ParameterError(f"{option} takes a JSON object, not {text!r}.", hint=f"For example {option} '{{}}'.")
+    return value
+
+
+_GROUPS = {
+    "task": "Parameters of {task}",
+    "tokenizer": "Parameters that go on to its tokenizer",
+    "generation": "Parameters that go on to generate()",
+}
+
+
+def _write_task(formatter: Any, request: TaskRequest, general: Mapping[str, bool]) -> None:
+    signature = request.signature
+    task = request.target.entry.task
+    if signature is None:
+        formatter.write_paragraph()
+        formatter.write_text("Its class is decided when the task runs, so its parameters cannot be listed (--set).")
+        return
+    if signature.doc:
+        formatter.write_paragraph()
+        with formatter.indentation():
+            formatter.write_text(signature.doc)
+    for group, title in _GROUPS.items():
+        rows = [parameter_row(parameter, general) for parameter in signature.parameters if parameter.group == group]
+        if rows:
+            with formatter.section(title.format(task=task)):
+                formatter.write_dl(rows)
+    if not signature.parameters:
+        formatter.write_paragraph()
+        formatter.write_text(f"{task} has no parameters.")
+
+
+def parameter_row(parameter: Parameter, general: Iterable[str]) -> tuple[str, str]:
+    """Return a parameter's flag with its type, and its words with the default."""
+    free = _spellings(parameter, general)
+    flag = free[0] if free and free[0] == f"--{_kebab(parameter.name)}" else _PREFIX + parameter.name
+    if "bool" in parameter.type.kinds:
+        name = _kebab(parameter.name)
+        left = f"{flag} / --no-{name}"
+        if len(parameter.type.kinds) > 1:
+            left += f" / {flag}=<{parameter.type}>"
+    else:
+        left = f"{flag} <{parameter.type}>"
+    words = [parameter.doc.rstrip()]
+    if parameter.default is not None:
+        words.append(f"[default: {parameter.default}]")
+    return left, "  ".join(word for word in words if word)

@@ -1,0 +1,72 @@
+"""Options that several commands share, each spelled once."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Annotated
+
+import typer
+
+
+class RowFormat(str, Enum):
+    """How results are printed."""
+
+    human = "human"
+    json = "json"
+    jsonl = "jsonl"
+    csv = "csv"
+    quiet = "quiet"
+
+
+class ReportFormat(str, Enum):
+    """How a report is printed."""
+
+    human = "human"
+    json = "json"
+
+
+def _complete_tasks(incomplete: str) -> list[tuple[str, str]]:
+    from pipesmith.cli.completion import complete_tasks
+
+    return complete_tasks(incomplete)
+
+
+TaskArg = Annotated[
+    str,
+    typer.Argument(
+        metavar="TASK",
+        help="A task (see `pipe list`), file.py or file.py:Class, or a checkpoint folder.",
+        autocompletion=_complete_tasks,
+        show_default=False,
+    ),
+]
+ModelOpt = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        metavar="MODEL",
+        help="A checkpoint folder, user/repo, or tiny (tiny:gpt2) for a random model.",
+        show_default=False,
+    ),
+]
+RevisionOpt = Annotated[
+    str | None,
+    typer.Option("--revision", metavar="REV", help="Branch, tag or commit of a repository.", show_default=False),
+]
+DeviceOpt = Annotated[
+    str | None,
+    typer.Option("--device", metavar="DEVICE", help="cpu, cuda:0, mps; otherwise the first accelerator there is."),
+]
+RowFormatOpt = Annotated[
+    RowFormat | None,
+    typer.Option(
+        "--format",
+        help="human on a terminal and jsonl into a pipe, unless you say.",
+        show_default=False,
+    ),
+]
+FormatOpt = Annotated[ReportFormat, typer.Option("--format", help="human, or json for programs.")]
+VerboseOpt = Annotated[
+    bool,
+    typer.Option("--verbose", "-v", help="Show transformers' own messages, and tracebacks.", show_default=False),
+]

@@ -1,0 +1,259 @@
+"""The only module that prints: results to stdout, talk to stderr."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TextIO
+
+from pipesmith.pipelines.errors import PipeError
+
+if TYPE_CHECKING:
+    import typer
+    from rich.console import Console
+
+_verbose = False
+
+
+def set_verbose(verbose: bool) -> None:
+    """Choose whether errors come with a traceback."""
+    global _verbose
+    _verbose = verbose
+
+
+def note(text: str) -> None:
+    """Say something to a person."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def print_error(error: PipeError) -> None:
+    """Print an error's sentence and hint, and with --verbose how it came about."""
+    if _verbose:
+        cause = error.__cause__ or error
+        note("".join(traceback.format_exception(cause)).rstrip())
+    note(f"Error: {error.message}")
+    if error.hint:
+        note(f"Hint: {error.hint}")
+
+
+def print_usage_error(error: typer.TyperException) -> None:
+    """Print a mistake in the command line, with where to look."""
+    message = error.format_message()
+    if message:
+        note(f"Error: {message}")
+    ctx = getattr(error, "ctx", None)
+    if ctx is not None:
+        note(f"Hint: `{ctx.command_path} --help` shows how it is used.")
+
+
+@contextmanager
+def results_stream() -> Iterator[TextIO]:
+    """Keep stdout for results: whatever else prints meanwhile, Python or not, goes to stderr."""
+    try:
+        stdout, stderr = sys.stdout.fileno(), sys.stderr.fileno()
+    except (OSError, ValueError):  # captured streams without a file descriptor
+        stream, sys.stdout = sys.stdout, sys.stderr
+        try:
+            yield stream
+        finally:
+            sys.stdout = stream
+        return
+    sys.stdout.flush()
+    kept = os.dup(stdout)
+    python_stdout, sys.stdout = sys.stdout, sys.stderr
+    os.dup2(stderr, stdout)
+    try:
+        with os.fdopen(kept, "w", encoding="utf-8", closefd=False) as stream:
+            yield stream
+    finally:
+        os.dup2(kept, stdout)
+        os.close(kept)
+        sys.stdout = python_stdout
+
+
+@contextmanager
+def status(text: str, *, quiet: bool = False) -> Iterator[None]:
+    """Show on a terminal that something longer than a second is under way."""
+    if quiet or _verbose or not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status(text):
+        yield
+
+
+def is_terminal(stream: TextIO) -> bool:
+    """Tell whether a person reads a stream."""
+    return stream.isatty()
+
+
+def print_json(value: Any) -> None:
+    """Print a report for programs."""
+    print(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def print_text(text: str) -> None:
+    """Print a report's text."""
+    print(text)
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table: as wide as the terminal, or as wide as it wants into a pipe."""
+    table = _table(columns)
+    for row in rows:
+        table.add_row(*(_escape(cell) for cell in row))
+    _console(sys.stdout).print(table)
+
+
+def _escape(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)
+
+
+def _console(stream: TextIO) -> Console:
+    from rich.console import Console
+
+    wide = None if stream.isatty() else 10_000
+    return Console(file=stream, width=wide, highlight=False, soft_wrap=not stream.isatty())
+
+
+def _table(columns: Sequence[str]) -> Any:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, show_header=bool(columns), header_style="bold")
+    for column in columns:
+        table.add_column(column)
+    return table
+
+
+class RowWriter:
+    """Writes results as they come.
+
+    Args:
+        stream: where to.
+        form: human, json, jsonl, csv or quiet.
+        named: whether to name the input above each result; for people, and several inputs.
+    """
+
+    def __init__(self, stream: TextIO, form: str, *, named: bool = False) -> None:
+        self._stream = stream
+        self._form = form
+        self._named = named
+        self._rows: list[Any] = []
+        self._csv_columns: list[str] | None = None
+
+    def write(self, inputs: Any, result: Any) -> None:
+        """Write one plain result."""
+        if self._form == "json":
+            self._rows.append(result)
+        elif self._form == "jsonl":
+            self._line(_json_line(result))
+        elif self._form == "csv":
+            self._write_csv(result)
+        elif self._form == "quiet":
+            self._line(_essence(result))
+        else:
+            self._write_human(inputs, result)
+
+    def close(self) -> None:
+        """Write what could only be written at the end."""
+        if self._form == "json":
+            self._line(json.dumps(self._rows, ensure_ascii=False, indent=2))
+
+    def _line(self, text: str) -> None:
+        self._stream.write(text + "\n")
+        self._stream.flush()
+
+    def _write_csv(self, result: Any) -> None:
+        import csv
+
+        writer = csv.writer(self._stream, lineterminator="\n")
+        values = result if isinstance(result, dict) else {"result": result}
+        if self._csv_columns is None:
+            self._csv_columns = list(values)
+            writer.writerow(self._csv_columns)
+        if list(values) != self._csv_columns:
+            extra = sorted(set(values) ^ set(self._csv_columns))
+            raise PipeError(
+                f"The results have different keys ({', '.join(extra)}), which one csv table cannot hold.",
+                hint="Use --format jsonl.",
+            )
+        writer.writerow([value if isinstance(value, str) else _json_line(value) for value in values.values()])
+        self._stream.flush()
+
+    def _write_human(self, inputs: Any, result: Any) -> None:
+        console = _console(self._stream)
+        if self._named:
+            console.print(f"[bold]{_escape(_shorten(inputs, 100))}[/bold]")
+        console.print(_picture(result))
+        self._stream.flush()
+
+
+def _json_line(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _shorten(value: Any, width: int) -> str:
+    text = value if isinstance(value, str) else _json_line(value)
+    text = " ".join(text.split())
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
+_ESSENTIALS = ("label", "generated_text", "translation_text", "summary_text", "text", "answer", "token_str", "entity")
+
+
+def _essence(result: Any) -> str:
+    """Return the one thing a script wants of a result: the best label, the text; else the JSON."""
+    first = result[0] if isinstance(result, list) and result else result
+    if isinstance(first, Mapping):
+        for key in _ESSENTIALS:
+            if isinstance(first.get(key), str):
+                return str(first[key])
+    return result if isinstance(result, str) else _json_line(result)
+
+
+def _picture(result: Any) -> Any:
+    """Return a result as a person would rather look at it: a table with bars for scores, lines for an object."""
+    if isinstance(result, list) and result and all(isinstance(item, Mapping) for item in result):
+        if len(result) == 1 and set(result[0]) <= set(_ESSENTIALS):
+            return _escape(_essence(result))
+        return _table_of(result)
+    if isinstance(result, Mapping):
+        if isinstance(result.get("labels"), list) and isinstance(result.get("scores"), list):
+            pairs = zip(result["labels"], result["scores"], strict=False)
+            return _table_of([{"label": label, "score": score} for label, score in pairs])
+        if "score" in result:
+            return _table_of([result])
+        table = _table([])
+        for key, value in result.items():
+            table.add_row(_escape(str(key)), _escape(_shorten(value, 400)))
+        return table
+    return _escape(result) if isinstance(result, str) else _escape(_shorten(result, 2000))
+
+
+def _table_of(rows: Sequence[Mapping[str, Any]]) -> Any:
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    scored = "score" in columns and all(isinstance(row.get("score"), (int, float)) for row in rows)
+    table = _table([*columns, ""] if scored else columns)
+    for row in rows:
+        cells = [_cell(column, row.get(column)) for column in columns]
+        table.add_row(*cells, *([f"[cyan]{_bar(row['score'])}[/cyan]"] if scored else []))
+    return table
+
+
+def _cell(column: str, value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4f}"
+    return "" if value is None else _escape(_shorten(value, 60))
+
+
+def _bar(score: float, width: int = 24) -> str:
+    filled = max(0.0, min(1.0, float(score))) * width
+    whole = int(filled)
+    return "█" * whole + ("▌" if filled - whole >= 0.5 else "")

@@ -1,0 +1,96 @@
+"""One run of a task from the shell: load it, send rows through, write what comes out."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from pipesmith.cli import output
+from pipesmith.cli.flags import TaskRequest
+from pipesmith.pipelines.loading import load
+from pipesmith.pipelines.plain import to_plain
+from pipesmith.pipelines.targets import LoadOptions, resolve
+
+
+class RunSession:
+    """A task, how to load it, and the parameters of its call.
+
+    Args:
+        name: the task as the user wrote it.
+        request: what was read of it.
+        options: how to load it.
+        parameters: of the call; the project's settings fill in what is not given.
+        verbose: whether libraries may talk on stderr.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        request: TaskRequest,
+        options: LoadOptions,
+        parameters: Mapping[str, Any],
+        *,
+        verbose: bool,
+    ) -> None:
+        self._name = name
+        self._request = request
+        self._options = options
+        settings = request.project.tasks.get(request.target.entry.task) if request.project else None
+        self._parameters = {**(settings.parameters if settings else {}), **parameters}
+        self._verbose = verbose
+
+    def run(self, inputs: Iterator[Any], *, form: str | None, several: bool) -> None:
+        """Run every input and write its result.
+
+        Args:
+            inputs: what `preprocess` takes, one a row.
+            form: human, json, jsonl, csv or quiet; by where stdout goes if None.
+            several: whether results need the name of their input.
+
+        Raises:
+            PipeError: the first row that fails ends the run.
+        """
+        from pipesmith.pipelines.engine import Row, run
+
+        with output.results_stream() as stream:
+            form = form or ("human" if output.is_terminal(stream) else "jsonl")
+            writer = output.RowWriter(stream, form, named=several and form == "human")
+            with output.status(f"Loading {self._name} ..."):
+                pipe = self._load()
+            rows = (Row(text, self._parameters, number) for number, text in enumerate(inputs, 1))
+            for outcome in run(pipe, rows):
+                if outcome.error is not None:
+                    raise outcome.error
+                writer.write(outcome.row.inputs, to_plain(outcome.result))
+            writer.close()
+
+    def _load(self) -> Any:
+        if not self._verbose:
+            silence_libraries()
+        for text in self._request.target.notes:
+            output.note(text)
+        target = self._request.target
+        if target.entry.unread or target.entry.condition:
+            target = resolve(self._name, self._options, self._request.project, run_registries=True)
+        if self._options.model and self._options.model.partition(":")[0] == "tiny":
+            output.note("The model is tiny and random: so are the results.")
+        return load(target, replace(self._options))
+
+
+def silence_libraries() -> None:
+    """Keep load bars, reports and warnings of the libraries off stderr."""
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    logging.getLogger("torch").setLevel(logging.ERROR)

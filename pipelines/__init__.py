@@ -1,0 +1,27 @@
+"""The core of pipesmith: pipelines found, loaded and run, without a terminal.
+
+Public: `pipeline`, `PIPELINE_REGISTRY`, `testing` and the errors in `errors`. Nothing heavy is imported until a
+pipeline is loaded.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pipesmith.pipelines.registry import PIPELINE_REGISTRY
+
+if TYPE_CHECKING:
+    from pipesmith.pipelines import testing
+    from pipesmith.pipelines.loading import pipeline
+
+__all__ = ["PIPELINE_REGISTRY", "pipeline", "testing"]
+
+
+def __getattr__(name: str) -> Any:
+    import importlib
+
+    if name == "pipeline":
+        return importlib.import_module("pipesmith.pipelines.loading").pipeline
+    if name == "testing":
+        return importlib.import_module("pipesmith.pipelines.testing")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

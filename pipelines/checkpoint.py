@@ -1,0 +1,265 @@
+"""A checkpoint folder, read without loading it: its config, its weights, and the code that it brings along.
+
+Not a loader: `loading.py` asks here what would go wrong, or what would run, before transformers is asked to do it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipesmith.pipelines.errors import PipelineLoadError, TaskNotFoundError
+from pipesmith.pipelines.registry import PipelineEntry, Place, default_model
+from pipesmith.pipelines.source import ClassReference
+
+_TORCH_WEIGHTS = (
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "pytorch_model.bin",
+    "pytorch_model.bin.index.json",
+    "adapter_model.safetensors",
+    "adapter_model.bin",
+)
+_OTHER_WEIGHTS = {"tf_model.h5": "TensorFlow", "tf_model.h5.index.json": "TensorFlow", "flax_model.msgpack": "Flax"}
+# The files that name classes of code beside them, in an `auto_map`.
+_CODE_CONFIGS = (
+    "config.json",
+    "tokenizer_config.json",
+    "preprocessor_config.json",
+    "processor_config.json",
+    "video_preprocessor_config.json",
+    "image_processor_config.json",
+    "feature_extractor_config.json",
+    "generation_config.json",
+)
+# What an architecture's name ends with, and the task that its head is for; the longest ending counts.
+_TASK_OF_ENDING = {
+    "ForSequenceClassification": "text-classification",
+    "ForTokenClassification": "token-classification",
+    "ForMaskedLM": "fill-mask",
+    "ForPreTraining": "fill-mask",
+    "ForCausalLM": "text-generation",
+    "LMHeadModel": "text-generation",
+    "ForQuestionAnswering": "question-answering",
+    "ForImageClassification": "image-classification",
+    "ForObjectDetection": "object-detection",
+    "ForSemanticSegmentation": "image-segmentation",
+    "ForUniversalSegmentation": "image-segmentation",
+    "ForImageSegmentation": "image-segmentation",
+    "ForInstanceSegmentation": "image-segmentation",
+    "ForAudioClassification": "audio-classification",
+    "ForCTC": "automatic-speech-recognition",
+    "ForSpeechSeq2Seq": "automatic-speech-recognition",
+    "ForVideoClassification": "video-classification",
+    "ForDepthEstimation": "depth-estimation",
+    "ForZeroShotObjectDetection": "zero-shot-object-detection",
+}
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A local checkpoint folder and the content of its config.json."""
+
+    folder: Path
+    config: dict[str, Any]
+
+    @property
+    def custom_pipelines(self) -> dict[str, dict[str, Any]]:
+        """Return what config.json says of pipelines of its own, by task."""
+        custom = self.config.get("custom_pipelines")
+        return custom if isinstance(custom, dict) else {}
+
+    @property
+    def architectures(self) -> list[str]:
+        """Return the names of the model classes that the weights were saved from."""
+        names = self.config.get("architectures")
+        return [str(name) for name in names] if isinstance(names, list) else []
+
+
+def read_checkpoint(folder: Path) -> Checkpoint:
+    """Read a checkpoint folder's config.json.
+
+    Raises:
+        PipelineLoadError: no such folder, no config.json, or one that is not a JSON object.
+    """
+    if not folder.exists():
+        raise PipelineLoadError(f"There is no folder {folder}.", hint="Give --model a checkpoint folder.")
+    if not folder.is_dir():
+        raise PipelineLoadError(f"{folder} is a file, not a checkpoint folder.", hint="Give the folder it lies in.")
+    file = folder / "config.json"
+    if not file.is_file():
+        raise PipelineLoadError(
+            f"{folder} is no checkpoint: it holds no config.json.",
+            hint="A checkpoint folder is what save_pretrained() writes: config.json, weights and a tokenizer.",
+        )
+    return Checkpoint(folder, _read_object(file))
+
+
+def _read_object(file: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise PipelineLoadError(f"{file}:{error.lineno} is not valid JSON: {error.msg}.") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise PipelineLoadError(f"{file} cannot be read: {error}.") from error
+    if not isinstance(content, dict):
+        raise PipelineLoadError(f"{file} holds {type(content).__name__}, not a JSON object.")
+    return content
+
+
+def check_weights(checkpoint: Checkpoint) -> None:
+    """Refuse a folder without PyTorch weights, or with a damaged header, before a model starts at random.
+
+    Raises:
+        PipelineLoadError: no weights, weights of another framework, or a safetensors file cut short.
+    """
+    folder = checkpoint.folder
+    if not any((folder / name).exists() for name in _TORCH_WEIGHTS):
+        for name, framework in _OTHER_WEIGHTS.items():
+            if (folder / name).exists():
+                _refuse_framework(folder / name, framework)
+        present = ", ".join(sorted(path.name for path in folder.iterdir())[:8])
+        raise PipelineLoadError(
+            f"{folder} holds no weights: none of {_TORCH_WEIGHTS[0]}, {_TORCH_WEIGHTS[2]} and their indexes is there.",
+            hint=f"It holds {present}. Save the model there with save_pretrained(), or download its weights.",
+        )
+    for file in sorted(folder.glob("*.safetensors")):
+        if _safetensors_format(file) in ("tf", "flax"):
+            _refuse_framework(file, {"tf": "TensorFlow", "flax": "Flax"}[_safetensors_format(file) or "tf"])
+
+
+def _refuse_framework(file: Path, framework: str) -> None:
+    raise PipelineLoadError(
+        f"{file} holds {framework} weights, which transformers 5 cannot load.",
+        hint="Convert them once with transformers 4: AutoModel.from_pretrained(DIR, "
+        f"{'from_tf' if framework == 'TensorFlow' else 'from_flax'}=True).save_pretrained(NEW_DIR).",
+    )
+
+
+def _safetensors_format(file: Path) -> str | None:
+    """Return the framework named in a safetensors file's header (8 bytes of length, then JSON)."""
+    with file.open("rb") as stream:
+        length = int.from_bytes(stream.read(8), "little")
+        size = file.stat().st_size
+        if length > size - 8:
+            raise PipelineLoadError(f"{file} is damaged: its header says more bytes than the {size:,} it has.")
+        try:
+            header = json.loads(stream.read(length))
+        except ValueError as error:
+            raise PipelineLoadError(f"{file} is damaged: its header is not JSON.") from error
+    ends = [item["data_offsets"][1] for name, item in header.items() if name != "__metadata__"]
+    if ends and 8 + length + max(ends) > size:
+        missing = 8 + length + max(ends) - size
+        raise PipelineLoadError(f"{file} is cut short: {missing:,} bytes are missing.", hint="Download it again.")
+    found = header.get("__metadata__", {}).get("format")
+    return str(found) if found else None
+
+
+def code_files(checkpoint: Checkpoint, task: str | None = None) -> list[Path]:
+    """List the files of code that loading a checkpoint would run: what an `auto_map` or the task's pipeline names.
+
+    Args:
+        checkpoint: the folder.
+        task: the custom pipeline that would be loaded from it; None if the class comes from elsewhere.
+    """
+    names = {reference.partition(".")[0] for reference in _code_references(checkpoint, task)}
+    found: dict[Path, None] = {}
+    for name in sorted(names):
+        _add_with_imports(checkpoint.folder / f"{name}.py", found)
+    return list(found)
+
+
+def _code_references(checkpoint: Checkpoint, task: str | None) -> Iterator[str]:
+    if task is not None and task in checkpoint.custom_pipelines:
+        yield str(checkpoint.custom_pipelines[task].get("impl", ""))
+    for name in _CODE_CONFIGS:
+        file = checkpoint.folder / name
+        if not file.is_file():
+            continue
+        content = checkpoint.config if name == "config.json" else _read_object(file)
+        auto_map = content.get("auto_map")
+        for value in auto_map.values() if isinstance(auto_map, dict) else ():
+            for reference in value if isinstance(value, (list, tuple)) else (value,):
+                if isinstance(reference, str):
+                    yield reference.rpartition("--")[2]  # user/repo--module.Class: code of another repository
+
+
+def _add_with_imports(file: Path, found: dict[Path, None]) -> None:
+    """Add a file and, as transformers' loader does, the siblings that it imports relatively."""
+    if file in found:
+        return
+    found[file] = None
+    if not file.is_file():
+        return
+    text = file.read_text(encoding="utf-8", errors="replace")
+    for first, second in re.findall(r"^\s*(?:import\s+\.(\S+)|from\s+\.(\S+)\s+import)", text, flags=re.MULTILINE):
+        _add_with_imports(file.parent / f"{first or second}.py", found)
+
+
+def checkpoint_entry(checkpoint: Checkpoint, task: str | None) -> PipelineEntry | list[str]:
+    """Find out what a checkpoint folder runs: an entry of its own, or names of tasks registered elsewhere.
+
+    Args:
+        checkpoint: the folder.
+        task: the task asked for; needed if the folder brings several.
+
+    Returns:
+        The entry that the folder brings, or the tasks that it may be for, likeliest first.
+
+    Raises:
+        TaskNotFoundError: the task cannot be told.
+    """
+    custom = checkpoint.custom_pipelines
+    if task is None and len(custom) > 1:
+        raise TaskNotFoundError(
+            f"{checkpoint.folder} brings {len(custom)} tasks: {', '.join(custom)}.", hint="Name one with --task."
+        )
+    name = task or next(iter(custom), None)
+    if name is not None and name in custom:
+        return _custom_entry(checkpoint, name)
+    return [name] if name is not None else _guess_tasks(checkpoint)
+
+
+def _custom_entry(checkpoint: Checkpoint, task: str) -> PipelineEntry:
+    info = checkpoint.custom_pipelines[task]
+    module, _, name = str(info.get("impl", "")).rpartition(".")
+    if not module:
+        raise PipelineLoadError(
+            f"{checkpoint.folder / 'config.json'}: custom_pipelines.{task}.impl names no class: {info.get('impl')!r}."
+        )
+    return PipelineEntry(
+        task,
+        ClassReference(name, checkpoint.folder / f"{module}.py"),
+        pt_model=tuple(info.get("pt") or ()),
+        tf_model=tuple(info.get("tf") or ()),
+        default=default_model(info.get("default")),
+        type=str(info.get("type") or "multimodal"),
+        place=Place(checkpoint.folder / "config.json", 1),
+        origin="checkpoint",
+    )
+
+
+def _guess_tasks(checkpoint: Checkpoint) -> list[str]:
+    """Tell the task of a checkpoint without code of its own: its card's pipeline_tag, then its architecture's head."""
+    guesses = []
+    card = checkpoint.folder / "README.md"
+    if card.is_file():
+        head = card.read_text(encoding="utf-8", errors="replace")[:20_000]
+        match = re.match(r"---\n.*?^pipeline_tag:\s*[\"']?([\w-]+).*?^---", head, flags=re.MULTILINE | re.DOTALL)
+        if match:
+            guesses.append(match[1])
+    for architecture in checkpoint.architectures:
+        endings = [ending for ending in _TASK_OF_ENDING if architecture.endswith(ending)]
+        if endings:
+            guesses.append(_TASK_OF_ENDING[max(endings, key=len)])
+    if not guesses:
+        known = ", ".join(checkpoint.architectures) or "none"
+        raise TaskNotFoundError(
+            f"The task of {checkpoint.folder} cannot be told from its architectures ({known}).",
+            hint="Name it: pipe run DIR --task TASK. `pipe list` shows the tasks.",
+        )
+    return guesses

@@ -1,0 +1,35 @@
+"""What reading a registry gives: its entries, and notes on the places that could not be read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pipesmith.pipelines.registry import PipelineEntry, Place
+
+
+@dataclass(frozen=True)
+class Note:
+    """A place of a registry that could not be read, or a warning about it.
+
+    Args:
+        place: the line.
+        message: what is there, as a sentence without the place.
+        task: the task that it is about, if known.
+        unread: whether tasks or values may be missing from the entries; False for a mere warning.
+    """
+
+    place: Place
+    message: str
+    task: str | None = None
+    unread: bool = True
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.message}"
+
+
+@dataclass(frozen=True)
+class Declarations:
+    """The tasks that a file registers, in the order of their registration, as far as they can be read."""
+
+    entries: tuple[PipelineEntry, ...]
+    notes: tuple[Note, ...]

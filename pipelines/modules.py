@@ -1,0 +1,187 @@
+"""A user's Python file imported under a private name, so that nothing else changes.
+
+The file's package (the folders above it that hold an `__init__.py`, or its folder) is mounted as
+`_pipe_user_<hash>`: relative siblings import, transformers' `custom_object_save` finds the right files, and sys.path,
+the working directory and modules of the same name stay as they are. `import helper` and `from my_package.helper import
+x`, as people write them for scripts, are served to these modules alone, by an `__import__` of their own.
+
+Not a sandbox: the code runs with all of the user's rights.
+"""
+
+from __future__ import annotations
+
+import builtins
+import hashlib
+import importlib
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from pipesmith.pipelines.source import module_file
+
+_PREFIX = "_pipe_user_"
+_roots: dict[str, Path] = {}  # private package name -> its folder
+_lock = threading.RLock()
+
+
+def import_file(file: Path) -> ModuleType:
+    """Import a Python file, or return the module if plain Python has imported this very file already.
+
+    Raises:
+        Whatever the file raises: the caller knows how to speak of it.
+    """
+    file = file.resolve()
+    with _lock:
+        imported = _already_imported(file)
+        if imported is not None:
+            return imported
+        root, dotted = _package_of(file)
+        name = _mount(root)
+        if dotted:
+            return importlib.import_module(f"{name}.{dotted}")
+        package = sys.modules[name]
+        assert isinstance(package, _Package)
+        package.run_init()
+        return package
+
+
+def is_user_module(name: str) -> bool:
+    """Tell whether a module's name is one that this module gave."""
+    return name.startswith(_PREFIX)
+
+
+def _already_imported(file: Path) -> ModuleType | None:
+    for module in list(sys.modules.values()):
+        known = getattr(module, "__file__", None)
+        if isinstance(known, str) and known.endswith(file.name) and Path(known).resolve() == file:
+            return module
+    return None
+
+
+def _package_of(file: Path) -> tuple[Path, str]:
+    """Return the folder of the topmost package around a file, and the file's dotted name within it."""
+    root = file.parent
+    while (root / "__init__.py").is_file() and (root.parent / "__init__.py").is_file():
+        root = root.parent
+    parts = list(file.relative_to(root).with_suffix("").parts)
+    if parts[-1] == "__init__":
+        parts.pop()
+    return root, ".".join(parts)
+
+
+def _mount(root: Path) -> str:
+    """Make a folder importable under its private name, once."""
+    name = _PREFIX + hashlib.sha256(str(root).encode()).hexdigest()[:12]
+    if name not in _roots:
+        _roots[name] = root
+        if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
+            sys.meta_path.insert(0, _Finder())
+        sys.modules[name] = _Package(name, root)
+    return name
+
+
+class _Package(ModuleType):
+    """The mounted folder. Its own `__init__.py`, which registers all tasks, runs only if a name of it is wanted."""
+
+    def __init__(self, name: str, root: Path) -> None:
+        super().__init__(name, f"The folder {root}.")
+        self.__path__ = [str(root)]
+        self.__package__ = name
+        self.__spec__ = importlib.machinery.ModuleSpec(name, None, is_package=True)
+        self.__spec__.submodule_search_locations = self.__path__
+
+    def __getattr__(self, attribute: str) -> Any:
+        if attribute.startswith("__"):
+            raise AttributeError(attribute)
+        root = _roots[self.__name__]
+        if module_file(root / attribute) is not None:
+            return importlib.import_module(f"{self.__name__}.{attribute}")
+        self.run_init()
+        if attribute in self.__dict__:
+            return self.__dict__[attribute]
+        raise AttributeError(f"module {root.name!r} has no attribute {attribute!r}")
+
+    def run_init(self) -> None:
+        """Run the folder's `__init__.py`, once; again if it raised."""
+        file = _roots[self.__name__] / "__init__.py"
+        if "__file__" in self.__dict__ or not file.is_file():
+            return
+        self.__dict__["__file__"] = str(file)  # before it runs: it may ask for names of its own
+        try:
+            _Loader(self.__name__, str(file)).exec_module(self)
+        except BaseException:
+            del self.__dict__["__file__"]
+            raise
+
+
+class _Finder(importlib.abc.MetaPathFinder):
+    """Finds the modules below a mounted folder, and no others."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        name, _, rest = fullname.partition(".")
+        if name not in _roots or not rest:
+            return None
+        base = _roots[name].joinpath(*rest.split("."))
+        file = module_file(base)
+        if file is None:
+            if base.is_dir():  # a folder without __init__.py
+                spec = importlib.machinery.ModuleSpec(fullname, None, is_package=True)
+                spec.submodule_search_locations = [str(base)]
+                return spec
+            return None
+        locations = [str(base)] if file.name == "__init__.py" else None
+        return importlib.util.spec_from_file_location(
+            fullname, file, loader=_Loader(fullname, str(file)), submodule_search_locations=locations
+        )
+
+
+class _Loader(importlib.machinery.SourceFileLoader):
+    """Runs a user's module with an `__import__` that also knows its siblings."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        module.__dict__["__builtins__"] = {**vars(builtins), "__import__": _import_for_user}
+        super().exec_module(module)
+
+
+def _import_for_user(
+    name: str,
+    globals: Mapping[str, object] | None = None,
+    locals: Mapping[str, object] | None = None,
+    fromlist: Sequence[str] = (),
+    level: int = 0,
+) -> ModuleType:
+    """Stand in for `__import__`: the module's own package by its name, then a sibling, then what is installed."""
+    if level == 0 and globals is not None:
+        private = _private_name(name, str(globals.get("__name__", "")))
+        if private is not None:
+            module = importlib.import_module(private)
+            if fromlist:
+                return builtins.__import__(private, globals, locals, fromlist, 0)
+            depth = name.count(".")  # `import a.b` binds a
+            return sys.modules[private.rsplit(".", depth)[0]] if depth else module
+    return builtins.__import__(name, globals, locals, fromlist, level)
+
+
+def _private_name(name: str, importer: str) -> str | None:
+    """Return the private name of an absolute import that means a user's own file; None if it does not."""
+    root_name = importer.partition(".")[0]
+    root = _roots.get(root_name)
+    first, _, rest = name.partition(".")
+    if root is None or first in sys.stdlib_module_names:
+        return None
+    if first == root.name and (root / "__init__.py").is_file():
+        return f"{root_name}.{rest}" if rest else root_name
+    package = importer.rpartition(".")[0] if not hasattr(sys.modules.get(importer), "__path__") else importer
+    folder = root.joinpath(*package.split(".")[1:])
+    for place, prefix in ((folder, package), (root, root_name)):
+        if module_file(place / first) is not None:
+            return f"{prefix}.{name}"
+    return None

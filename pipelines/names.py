@@ -1,0 +1,30 @@
+"""Near misses: what somebody probably meant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+def nearest(name: str, known: Iterable[str], count: int = 3) -> list[str]:
+    """Return the known names that `name` is probably a slip of, best first."""
+    import difflib
+
+    by_folded: dict[str, str] = {}
+    for other in known:
+        by_folded.setdefault(other.casefold().replace("_", "-"), other)
+    folded = name.casefold().replace("_", "-")
+    matches = difflib.get_close_matches(folded, by_folded, n=count, cutoff=0.6)
+    best = max((_likeness(folded, match) for match in matches), default=0.0)
+    return [by_folded[match] for match in matches if _likeness(folded, match) >= best - 0.1]
+
+
+def _likeness(name: str, other: str) -> float:
+    import difflib
+
+    return difflib.SequenceMatcher(None, name, other).ratio()
+
+
+def near_miss(name: str, known: Iterable[str]) -> str | None:
+    """Return "Did you mean a, b?", or None if nothing is near."""
+    matches = nearest(name, known)
+    return f"Did you mean {' or '.join(matches)}?" if matches else None

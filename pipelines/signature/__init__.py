@@ -1,0 +1,24 @@
+"""A task's parameters, read from source without importing it.
+
+Not a check of the pipeline (`testing` runs it), and not the place where flags become values (`cli/flags.py`): this is
+what `pipe run TASK --help`, `pipe info` and the flags are made of. Only source is read; neither torch nor transformers
+nor the user's file is imported. What cannot be read becomes a note.
+
+A type comes, in this order, from the annotation of the stage, that of `_sanitize_parameters`, the stage's default, the
+call of `generate` or of the tokenizer that gets the parameter, and a docstring that names the type. Otherwise it is
+text. For transformers' own pipelines, which annotate little, docstrings come before defaults, and checks in the code
+and the names that transformers uses throughout come last.
+"""
+
+from __future__ import annotations
+
+from pipesmith.pipelines.signature.parameter_types import ParameterType
+from pipesmith.pipelines.signature.reading import (
+    InputParameter,
+    Parameter,
+    Signature,
+    pipeline_classes,
+    read_signature,
+)
+
+__all__ = ["InputParameter", "Parameter", "ParameterType", "Signature", "pipeline_classes", "read_signature"]

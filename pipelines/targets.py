@@ -1,0 +1,189 @@
+"""What a name on the command line means: a file, a checkpoint folder, or a task, and which model it runs.
+
+Nothing is loaded here, and no user code runs unless a registry decides its names at run time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from pipesmith.pipelines.checkpoint import checkpoint_entry, read_checkpoint
+from pipesmith.pipelines.errors import PipelineLoadError, TaskNotFoundError
+from pipesmith.pipelines.project import Project
+from pipesmith.pipelines.registry import DefaultModel, ModelClass, PipelineEntry, Place, find_entry
+from pipesmith.pipelines.source import ClassReference
+
+_FALLBACK_MODEL = "AutoModelForSequenceClassification"
+
+
+@dataclass(frozen=True)
+class LoadOptions:
+    """How a pipeline is loaded.
+
+    Args:
+        model: a checkpoint folder, a repo_id, `tiny` or `tiny:ARCHITECTURE`; None for the task's default.
+        revision: branch, tag or commit of a repository.
+        task: the task of a checkpoint that is for several.
+        pt_model: the model class of a pipeline class without an entry.
+        device: "cpu", "cuda:0", ...; None for the first accelerator there is.
+        dtype: "float32", "bfloat16", ...; "auto" for the checkpoint's own.
+        model_kwargs: passed on to the model's from_pretrained.
+        init: further arguments of the pipeline class's `__init__`.
+        trust_remote_code: whether code that the checkpoint brings may run.
+        allow_random_weights: whether a model may start with newly initialised weights.
+    """
+
+    model: str | None = None
+    revision: str | None = None
+    task: str | None = None
+    pt_model: str | None = None
+    device: str | None = None
+    dtype: str = "auto"
+    model_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    init: Mapping[str, Any] = field(default_factory=dict)
+    trust_remote_code: bool = False
+    allow_random_weights: bool = False
+
+
+@dataclass(frozen=True)
+class Target:
+    """What `pipe run NAME` means.
+
+    Args:
+        entry: the task's entry.
+        model: the model to load, if the name or the project settles it.
+        notes: what was chosen on the user's behalf, a sentence each.
+    """
+
+    entry: PipelineEntry
+    model: DefaultModel | None = None
+    notes: tuple[str, ...] = ()
+
+
+def resolve(name: str, options: LoadOptions, project: Project | None, *, run_registries: bool = False) -> Target:
+    """Find out what a name means: an existing path first, then a task; no user code runs unless `run_registries`.
+
+    Args:
+        name: `file.py`, `file.py:Class`, a checkpoint folder, or a task.
+        options: `task` and `pt_model` matter here.
+        project: where tasks are looked up first.
+        run_registries: whether registries that decide names at run time may be run.
+
+    Raises:
+        TaskNotFoundError, TaskConflictError, PipelineLoadError, ProjectError: each says what it could not find.
+    """
+    file, _, class_name = name.rpartition(":") if ".py:" in name else (name, "", "")
+    path = Path(file).expanduser()
+    if path.suffix == ".py" and (path.is_file() or "/" in name or class_name):
+        return _file_target(path, class_name, options)
+    if path.is_dir():
+        return _checkpoint_target(path, options, project)
+    if path.exists():
+        raise TaskNotFoundError(
+            f"{name} is a file, but neither a pipeline (.py) nor a checkpoint folder.",
+            hint="Write the task first, then its inputs: pipe run TASK INPUT.",
+        )
+    if name.startswith(("/", "./", "../", "~")):
+        raise TaskNotFoundError(f"There is no file or folder {name}.", hint="`pipe list` shows the tasks.")
+    entry = find_entry(name, project, run_registries=run_registries)
+    settings = project.tasks.get(entry.task) if project else None
+    model = DefaultModel(settings.model, settings.revision) if settings and settings.model else entry.default
+    return Target(entry, _beside(model, entry, project))
+
+
+def _beside(model: DefaultModel | None, entry: PipelineEntry, project: Project | None) -> DefaultModel | None:
+    """Turn a default that is a folder, relative to the project or to its registry file, into that folder."""
+    if model is None:
+        return None
+    bases = [project.root] if project else []
+    if entry.place is not None:
+        bases += [entry.place.file.parent]
+    for base in bases:
+        folder = base / Path(model.model).expanduser()
+        if folder.is_dir():
+            return replace(model, model=str(folder))
+    if model.model.startswith((".", "/", "~")):
+        raise PipelineLoadError(
+            f"The default model of {entry.task}, {model.model}, is not there (entry in {entry.place}).",
+            hint="Name another one with --model.",
+        )
+    return model
+
+
+def _file_target(path: Path, class_name: str, options: LoadOptions) -> Target:
+    from pipesmith.pipelines.signature import pipeline_classes, read_signature
+
+    if not path.is_file():
+        raise TaskNotFoundError(f"There is no file {path}.", hint="Check the path: it is relative to this folder.")
+    if not class_name:
+        classes = pipeline_classes(path)
+        if len(classes) != 1:
+            listed = ", ".join(classes) or "no subclass of transformers.Pipeline"
+            raise TaskNotFoundError(
+                f"{path} defines {listed}.",
+                hint=f"Name one: {path}:{classes[0]}" if classes else "Write one, or start with `pipe new-task`.",
+            )
+        class_name = classes[0]
+    reference = ClassReference(class_name, path.resolve())
+    signature = read_signature(reference)
+    notes = []
+    models: tuple[ModelClass, ...] = (options.pt_model,) if options.pt_model else ()
+    kind = "text"
+    if not models:
+        base = _transformers_entry_of(signature.transformers_base)
+        models, kind = (base.pt_model, base.type) if base else ((_FALLBACK_MODEL,), kind)
+        notes.append(
+            f"{class_name} has no entry: its model is taken for {model_names(models)} (--pt-model names another)."
+        )
+    task = options.task or _kebab(class_name)
+    entry = PipelineEntry(
+        task,
+        reference,
+        models,
+        type=kind,
+        place=Place(path, signature.line),
+        origin="file",
+    )
+    return Target(entry, notes=tuple(notes))
+
+
+def _transformers_entry_of(class_name: str | None) -> PipelineEntry | None:
+    if class_name is None:
+        return None
+    from pipesmith.pipelines.declarations import transformers_declarations
+
+    for entry in transformers_declarations().entries:
+        if isinstance(entry.pipeline_class, ClassReference) and entry.pipeline_class.name == class_name:
+            return entry
+    return None
+
+
+def _kebab(class_name: str) -> str:
+    name = class_name.removesuffix("Pipeline") or class_name
+    return "".join(f"-{letter.lower()}" if letter.isupper() else letter for letter in name).strip("-").replace("_", "-")
+
+
+def model_names(models: Sequence[ModelClass]) -> str:
+    """Return the names of model classes, for a sentence."""
+    return ", ".join(model if isinstance(model, str) else getattr(model, "name", str(model)) for model in models)
+
+
+def _checkpoint_target(folder: Path, options: LoadOptions, project: Project | None) -> Target:
+    checkpoint = read_checkpoint(folder)
+    found = checkpoint_entry(checkpoint, options.task)
+    model = DefaultModel(str(folder))
+    if isinstance(found, PipelineEntry):
+        return Target(found, model)
+    for task in found:
+        try:
+            entry = find_entry(task, project)
+        except TaskNotFoundError:
+            if task == found[-1]:
+                raise
+            continue
+        notes = () if options.task else (f"{folder} is run as {task} (--task names another).",)
+        return Target(entry, model, notes)
+    raise AssertionError("checkpoint_entry returns at least one task")

@@ -1,0 +1,106 @@
+"""A user's file to a class, and a user's failing code to a sentence with its own line."""
+
+from __future__ import annotations
+
+import linecache
+import sys
+import traceback
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from pipesmith.pipelines.errors import PipeError, PipelineLoadError
+from pipesmith.pipelines.modules import import_file
+from pipesmith.pipelines.names import near_miss
+from pipesmith.pipelines.source import ClassReference, syntax_sentence
+
+_OURS = str(Path(__file__).resolve().parent.parent)
+_BUILTIN = str(Path(__file__).resolve().parent / "builtin")
+
+
+def load_module(file: Path) -> ModuleType:
+    """Import a user's file.
+
+    Raises:
+        PipelineLoadError: there is no such file, it does not parse, or it fails; its own line is shown.
+    """
+    if not file.is_file():
+        raise PipelineLoadError(f"There is no file {file}.", hint="The entry that names it is out of date.")
+    try:
+        return import_file(file)
+    except PipeError:
+        raise
+    except SyntaxError as error:
+        raise PipelineLoadError(*syntax_sentence(Path(error.filename or file), error)) from error
+    except ModuleNotFoundError as error:
+        raise PipelineLoadError(
+            f"{user_line(error) or file} needs the package {error.name}, which is not installed.",
+            hint=f"Install it: pip install {(error.name or '').partition('.')[0]}",
+        ) from error
+    except (Exception, SystemExit) as error:
+        raise PipelineLoadError(
+            f"{file} fails when it is imported: {describe(error)}.{user_frame(error)}",
+            hint="Run again with --verbose for the whole traceback.",
+        ) from error
+
+
+def load_class(reference: ClassReference) -> type[Any]:
+    """Load the class that a reference names: an installed module's by import, a user's file by path.
+
+    Raises:
+        PipelineLoadError: the module fails, or has no such class.
+    """
+    if reference.module is not None:
+        import importlib
+
+        module = importlib.import_module(reference.module)
+    elif reference.file is not None:
+        module = load_module(reference.file)
+    else:
+        raise PipelineLoadError(f"The class {reference.name} was not found.")
+    try:
+        found = getattr(module, reference.name)
+    except AttributeError as error:
+        classes = [name for name, value in vars(module).items() if isinstance(value, type) and name[0] != "_"]
+        raise PipelineLoadError(
+            f"{reference.file or reference.module} has no class {reference.name}.",
+            hint=near_miss(reference.name, classes) or f"It has {', '.join(classes) or 'no class at all'}.",
+        ) from error
+    if not isinstance(found, type):
+        raise PipelineLoadError(f"{reference} is {type(found).__name__}, not a class.")
+    return found
+
+
+def describe(error: BaseException) -> str:
+    """Name an exception and its first line, such as "KeyError: 'text'"."""
+    text = str(error).strip().partition("\n")[0]
+    return f"{type(error).__name__}: {text}".rstrip(": .")
+
+
+def user_frame(error: BaseException) -> str:
+    """Show the innermost line of the user's own code that an exception came through, "" if there is none."""
+    place = _user_place(error)
+    if place is None:
+        return ""
+    file, line = place
+    return f"\n  {file}:{line}\n    {linecache.getline(file, line).strip()}"
+
+
+def user_line(error: BaseException) -> str:
+    """Return file:line of the innermost line of the user's own code, "" if there is none."""
+    place = _user_place(error)
+    return f"{place[0]}:{place[1]}" if place else ""
+
+
+def _user_place(error: BaseException) -> tuple[str, int] | None:
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        if _is_users(frame.filename):
+            return frame.filename, frame.lineno or 0
+    return None
+
+
+def _is_users(filename: str) -> bool:
+    if filename.startswith("<") or (filename.startswith(_OURS) and not filename.startswith(_BUILTIN)):
+        return False
+    library_roots = [sys.prefix, sys.base_prefix]
+    return not ("site-packages" in filename or any(filename.startswith(f"{root}/lib") for root in library_roots))

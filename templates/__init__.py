@@ -1,0 +1,1 @@
+"""Jinja templates; each is tested by using what it renders."""
