@@ -14,6 +14,7 @@ from typing import Any
 import typer
 from typer.core import TyperCommand
 
+from pipesmith.cli import output
 from pipesmith.pipelines.errors import ParameterError, PipeError
 from pipesmith.pipelines.names import near_miss
 from pipesmith.pipelines.project import Project, find_project
@@ -49,10 +50,14 @@ def task_request(ctx: typer.Context) -> TaskRequest:
     return request
 
 
-def request_task(name: str, options: LoadOptions) -> TaskRequest:
-    """Find a task and read its parameters, without running any of its code."""
+def request_task(name: str, options: LoadOptions, *, run_registries: bool = False) -> TaskRequest:
+    """Find a task and read its parameters.
+
+    None of its code runs; only where a registry decides its tasks at run time, and `run_registries`, that file does.
+    """
     project = find_project()
-    target = resolve(name, options, project)
+    with output.results_stream():
+        target = resolve(name, options, project, run_registries=run_registries)
     reference = target.entry.pipeline_class
     if isinstance(reference, ClassReference) and reference.file is not None:
         return TaskRequest(target, project, read_signature(reference))
@@ -68,9 +73,11 @@ class TaskCommand(TyperCommand):
         task = line.task
         if task is not None and not line.unknown_before_task:
             try:
-                request = request_task(task, LoadOptions(task=line.value("--task"), pt_model=line.value("--pt-model")))
+                only_looking = ctx.resilient_parsing or line.wants_help
+                options = LoadOptions(task=line.value("--task"), pt_model=line.value("--pt-model"))
+                request = request_task(task, options, run_registries=not only_looking)
                 ctx.meta[_META] = request
-                if not (ctx.resilient_parsing or line.wants_help):
+                if not only_looking:
                     args, values = line.parse(flags_of(request.signature, line.general), request)
                     ctx.meta[_META] = TaskRequest(request.target, request.project, request.signature, values)
             except PipeError:

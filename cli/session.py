@@ -7,14 +7,13 @@ import os
 import sys
 import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from typing import Any
 
 from pipesmith.cli import output
 from pipesmith.cli.flags import TaskRequest
 from pipesmith.pipelines.loading import load
 from pipesmith.pipelines.plain import to_plain
-from pipesmith.pipelines.targets import LoadOptions, resolve
+from pipesmith.pipelines.targets import LoadOptions
 
 
 class RunSession:
@@ -74,12 +73,9 @@ class RunSession:
             silence_libraries()
         for text in self._request.target.notes:
             output.note(text)
-        target = self._request.target
-        if target.entry.unread or target.entry.condition:
-            target = resolve(self._name, self._options, self._request.project, run_registries=True)
         if self._options.model and self._options.model.partition(":")[0] == "tiny":
             output.note("The model is tiny and random: so are the results.")
-        return load(target, replace(self._options))
+        return load(self._request.target, self._options)
 
 
 def silence_libraries() -> None:

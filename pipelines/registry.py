@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -269,10 +269,12 @@ def find_entry(task: str, project: Project | None, *, run_registries: bool = Fal
     if live is not None:
         return live
     unread_files: dict[Path, Origin] = {}
+    unread_places: list[Place] = []
     known: list[str] = []
     for level in LEVELS:
         declarations = read_level(level, project)
         unread_files.update({note.place.file: level for note in declarations.notes if note.unread and not note.task})
+        unread_places += [note.place for note in declarations.notes if note.unread]
         matches = [entry for entry in declarations.entries if entry.task == task]
         if matches:
             return _decide(matches, run_registries)
@@ -281,7 +283,7 @@ def find_entry(task: str, project: Project | None, *, run_registries: bool = Fal
             if found is not None:
                 return found
         known += [entry.task for entry in declarations.entries]
-    return _alias_or_error(task, project, known)
+    return _alias_or_error(task, project, known, unread_places)
 
 
 def _decide(matches: list[PipelineEntry], run_registries: bool) -> PipelineEntry:
@@ -330,7 +332,9 @@ def transformers_entry(task: str) -> PipelineEntry | None:
     )
 
 
-def _alias_or_error(task: str, project: Project | None, known: Iterable[str]) -> PipelineEntry:
+def _alias_or_error(
+    task: str, project: Project | None, known: Iterable[str], unread: Sequence[Place]
+) -> PipelineEntry:
     from pipesmith.pipelines.declarations import transformers_aliases, transformers_removed
 
     aliases = transformers_aliases()
@@ -339,10 +343,10 @@ def _alias_or_error(task: str, project: Project | None, known: Iterable[str]) ->
     removed = transformers_removed().get("translation" if task.startswith("translation_") else task)
     if removed:
         raise TaskNotFoundError(f"transformers 5 has removed the task {task}.", hint=removed.replace("`", ""))
-    raise TaskNotFoundError(
-        f"There is no task {task}.",
-        hint=near_miss(task, [*known, *aliases]) or "`pipe list` shows the tasks; a file or a folder works as well.",
-    )
+    hint = near_miss(task, [*known, *aliases]) or "`pipe list` shows the tasks; a file or a folder works as well."
+    if unread:
+        hint += f" {', '.join(map(str, unread))} may register it at run time, which only a run finds out."
+    raise TaskNotFoundError(f"There is no task {task}.", hint=hint)
 
 
 @dataclass(frozen=True)

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
-import textwrap
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
+from support import LENGTH_ENTRY, LENGTH_PIPELINE, Ran, write
 
 # Read when transformers and huggingface_hub are imported, so before any test: no hub, and caches of this run alone.
 _HOME = tempfile.mkdtemp(prefix="pipesmith-tests-")
@@ -40,23 +39,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.fixture(autouse=True, scope="session")
 def _remove_home() -> Iterator[None]:
     yield
-    import shutil
 
     shutil.rmtree(_HOME, ignore_errors=True)
-
-
-@dataclass(frozen=True)
-class Ran:
-    """What a command did."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def rows(self) -> list[Any]:
-        """The JSON lines on stdout."""
-        return [json.loads(line) for line in self.out.splitlines()]
 
 
 @pytest.fixture
@@ -96,63 +80,29 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def write(root: Path, files: dict[str, str]) -> Path:
-    """Write files from texts, dedented."""
-    for name, text in files.items():
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(textwrap.dedent(text).lstrip("\n"), encoding="utf-8")
-    return root
-
-
-# A user's pipeline: small, and every stage of its own.
-LENGTH_PIPELINE = """
-from transformers import Pipeline
-
-
-class LengthPipeline(Pipeline):
-    '''Score a text and say how long it is.
-
-    Args:
-        unit (`str`): what to call the length.
-        top_k (`int`): how many scores.
-    '''
-
-    def _sanitize_parameters(self, unit=None, top_k=None, loud=None, **kwargs):
-        post = {}
-        if unit is not None:
-            post["unit"] = unit
-        if top_k is not None:
-            post["top_k"] = top_k
-        if loud is not None:
-            post["loud"] = loud
-        return {}, {}, post
-
-    def preprocess(self, text):
-        return self.tokenizer(text, return_tensors="pt")
-
-    def _forward(self, inputs):
-        outputs = self.model(**inputs)
-        return {"logits": outputs.logits, "length": inputs["input_ids"].shape[-1]}
-
-    def postprocess(self, outputs, unit: str = "tokens", top_k: int = 1, loud: bool = False):
-        scores = outputs["logits"][0].softmax(-1).topk(top_k).values.tolist()
-        unit = unit.upper() if loud else unit
-        return {"length": f"{outputs['length']} {unit}", "scores": scores}
-"""
-LENGTH_ENTRY = """
-from pipesmith.pipelines import PIPELINE_REGISTRY
-
-PIPELINE_REGISTRY.register_pipeline(
-    "length",
-    pipeline_class="length.LengthPipeline",
-    pt_model="AutoModelForSequenceClassification",
-    type="text",
-)
-"""
-
-
 @pytest.fixture
 def project(folder: Path) -> Path:
     """A project with one task, `length`, around the working directory."""
     return write(folder, {"pipelines/__init__.py": LENGTH_ENTRY, "pipelines/length.py": LENGTH_PIPELINE})
+
+
+@pytest.fixture(scope="session")
+def tiny_checkpoint() -> Path:
+    """A tiny random checkpoint for sequence classification; not to be changed."""
+    from pipesmith.pipelines.testing import tiny_model
+
+    return Path(tiny_model("AutoModelForSequenceClassification").path)
+
+
+@pytest.fixture
+def custom_checkpoint(folder: Path, tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint that brings the task `length`; its code leaves the file `ran` in the working directory."""
+    checkpoint = tmp_path_factory.mktemp("custom") / "length-model"
+    shutil.copytree(tiny_checkpoint, checkpoint)
+    config = json.loads((checkpoint / "config.json").read_text())
+    config["custom_pipelines"] = {
+        "length": {"impl": "length.LengthPipeline", "pt": ["AutoModelForSequenceClassification"], "type": "text"}
+    }
+    (checkpoint / "config.json").write_text(json.dumps(config))
+    write(checkpoint, {"length.py": f"open('ran', 'w').close()\n{LENGTH_PIPELINE}"})
+    return checkpoint

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-from conftest import write
+from support import write
 
 ROOT = Path(__file__).parent.parent
 HEAVY = {"torch", "transformers", "jinja2", "datasets", "pyarrow", "huggingface_hub", "rich", "numpy", "PIL"}
@@ -59,7 +59,9 @@ def test_core_knows_no_terminal() -> None:
         imports = _every_import(file)
         assert not any(name.startswith("pipesmith.cli") or name.partition(".")[0] in TERMINAL for name in imports), file
         if "builtin" not in file.parts:
-            calls = [ast.unparse(node.func) for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Call)]
+            calls = [
+                ast.unparse(node.func) for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Call)
+            ]
             assert not {"print", "sys.exit"} & set(calls), file
 
 
@@ -127,9 +129,12 @@ def test_commands_that_answer_at_once_import_nothing_heavy(arguments: list[str],
 @pytest.mark.both_lines
 def test_completion_offers_commands_tasks_and_flags_without_torch(tmp_path: Path) -> None:
     def offered(words: str) -> str:
-        environment = {"_PIPE_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(len(words.split(" ")) - 1)}
+        environment = {
+            "_PIPE_COMPLETE": "complete_bash",
+            "COMP_WORDS": words,
+            "COMP_CWORD": str(len(words.split(" ")) - 1),
+        }
         program = REPORT.replace("app(sys.argv[1:])", "app(prog_name='pipe')")
-        import os
 
         done = subprocess.run(
             [sys.executable, "-c", program],

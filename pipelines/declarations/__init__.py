@@ -53,7 +53,7 @@ def read_declarations(file: Path, origin: Origin, *, import_root: Path | None = 
     file = file.absolute()
     root = file.parent
     collector = Collector(origin, root, import_root.absolute() if import_root is not None else None)
-    interpreter = Interpreter(collector.add, root=root, import_root=collector.import_root)
+    interpreter = Interpreter(collector.add, root, collector.import_root)
     notes: list[Note] = []
     try:
         interpreter.load(file)

@@ -47,7 +47,7 @@ def class_of_text(text: str, importer: Path, root: Path, import_root: Path | Non
     """
     path, colon, name = text.rpartition(":")
     if colon and name.isidentifier() and path.endswith(".py"):
-        file = Path(os.path.normpath(importer.parent / os.path.expanduser(path)))
+        file = Path(os.path.normpath(importer.parent / Path(path).expanduser()))
         return _class_in(file, name, path)
     module, _, name = text.replace(":", ".").rpartition(".")
     if not name.isidentifier() or not all(part.isidentifier() for part in module.split(".") if module):
@@ -101,8 +101,8 @@ def _class_in(file: Path, name: str, shown: str) -> Resolved:
         return Resolved(ClassReference(name, file), f"{file} does not exist")
     try:
         definer = defining_file(file, name)
-    except PipelineLoadError as error:
-        return Resolved(ClassReference(name, file), error.message)
+    except PipelineLoadError:
+        return Resolved(ClassReference(name, file), f"{file.name} cannot be read")
     if definer is None:
         return Resolved(ClassReference(name, file), f"{shown} has no class {name}")
     return Resolved(ClassReference(*definer))

@@ -35,6 +35,7 @@ from pipesmith.pipelines.source import ClassReference
 
 PARAMETERS = ("task", "pipeline_class", "pt_model", "tf_model", "default", "type")
 _ABSENT = None
+_WORDS = {"pipeline_class": "class", "default": "default model"}
 
 
 class Collector:
@@ -95,6 +96,7 @@ class Collector:
             origin=self.origin,
             condition=conditions_text(conditions),
         )
+        reader.note_unread()
         return replace(entry, unread=tuple(reader.unread))
 
     def _note_task(self, registration: Registration, task: Value) -> None:
@@ -134,12 +136,17 @@ class _Fields:
         self.collector = collector
         self.registration = registration
         self.task = task
-        self.unread: list[str] = []
+        self.unread: dict[str, str] = {}  # field -> the expression that decides it
 
-    def _unread(self, field: str, value: Value, what: str) -> None:
-        self.unread.append(field)
-        message = f"{what} decided at run time ({shown(value, self.registration.node)})"
-        self.collector.note_field(self.registration, message, self.task, unread=True)
+    def note_unread(self) -> None:
+        """Note the fields that only running the registry would tell, one note for each expression."""
+        for expression in dict.fromkeys(self.unread.values()):
+            fields = [_WORDS.get(field, field) for field, text in self.unread.items() if text == expression]
+            message = f"{', '.join(fields)} decided at run time ({expression})"
+            self.collector.note_field(self.registration, message, self.task, unread=True)
+
+    def _unread(self, field: str, value: Value) -> None:
+        self.unread[field] = shown(value, self.registration.node)
 
     def _warn(self, message: str) -> None:
         self.collector.note_field(self.registration, message, self.task, unread=False)
@@ -181,7 +188,7 @@ class _Fields:
     def pipeline_class(self, value: Value) -> ClassReference:
         reference = self._class(value, "pipeline_class")
         if reference is None:
-            self._unread("pipeline_class", value, "class")
+            self._unread("pipeline_class", value)
             return ClassReference(shown(value, self.registration.node))
         return reference
 
@@ -197,7 +204,7 @@ class _Fields:
                 continue
             reference = self._class(item, field)
             if reference is None:
-                self._unread(field, item, field)
+                self._unread(field, item)
                 return ()
             models.append(reference)
         return tuple(models)
@@ -210,14 +217,14 @@ class _Fields:
         if model is None and is_plain(value):
             self._warn(f"default={value!r} names no model; write (repo_id, revision) or a folder")
         elif model is None:
-            self._unread("default", value, "default model")
+            self._unread("default", value)
         return model
 
     def type(self, value: Value) -> str:
         if isinstance(value, str):
             return value
         if value is not None:
-            self._unread("type", value, "type")
+            self._unread("type", value)
         return "multimodal"
 
 
@@ -279,7 +286,7 @@ def _refusals(given: dict[str, Value]) -> list[str]:
         if _holds_text(given[argument])
     ]
     on_five = environment.transformers_major() >= 5
-    if on_five and given["tf_model"] is not None:
+    if on_five and not isinstance(given["tf_model"], (Unknown, type(None))):
         refused.append(f"transformers {version} takes no tf_model")
     takes_default: Callable[[Value], bool] = _is_default_of_5 if on_five else _is_default_of_4
     if given["default"] is not None and _default_model(given["default"]) and not takes_default(given["default"]):

@@ -7,7 +7,6 @@ packages that it does not read.
 from __future__ import annotations
 
 import functools
-import importlib.util
 import os
 import re
 import sys
@@ -37,16 +36,41 @@ _AVAILABLE = {
 _MAX_TEXT = 20_000
 _WIDE = re.compile(r"[{%][^}]*\d{4}")  # a width such as in "{:9999999}" is an order for memory
 _TEXT_METHODS = frozenset(
-    "format format_map join lower upper title capitalize replace strip lstrip rstrip split rsplit splitlines startswith "
-    "endswith removeprefix removesuffix partition rpartition casefold swapcase count find index".split()
+    {
+        "format",
+        "format_map",
+        "join",
+        "lower",
+        "upper",
+        "title",
+        "capitalize",
+        "replace",
+        "strip",
+        "lstrip",
+        "rstrip",
+        "split",
+        "rsplit",
+        "splitlines",
+        "startswith",
+        "endswith",
+        "removeprefix",
+        "removesuffix",
+        "partition",
+        "rpartition",
+        "casefold",
+        "swapcase",
+        "count",
+        "find",
+        "index",
+    }
 )
 _CONTAINER_METHODS = {
-    dict: frozenset("items keys values get copy update setdefault pop".split()),
-    list: frozenset("append extend insert copy index count pop".split()),
+    dict: frozenset(["items", "keys", "values", "get", "copy", "update", "setdefault", "pop"]),
+    list: frozenset(["append", "extend", "insert", "copy", "index", "count", "pop"]),
     tuple: frozenset(("index", "count")),
 }
-_PATH_METHODS = frozenset("resolve absolute joinpath as_posix with_name with_suffix expanduser".split())
-_PATH_ATTRIBUTES = frozenset("parent name stem suffix parents parts".split())
+_PATH_METHODS = frozenset(["resolve", "absolute", "joinpath", "as_posix", "with_name", "with_suffix", "expanduser"])
+_PATH_ATTRIBUTES = frozenset(["parent", "name", "stem", "suffix", "parents", "parts"])
 
 
 def external(dotted: str) -> Value:
@@ -70,7 +94,7 @@ def external(dotted: str) -> Value:
     return External(dotted)
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def installed_version(package: str) -> str | None:
     """Return the version of an installed distribution; None if there is none of that name."""
     import importlib.metadata  # here: it takes as long as reading a registry
@@ -98,7 +122,7 @@ def is_available(name: str) -> bool | None:
 
 
 def can_import(dotted: str, names: tuple[str, ...]) -> bool | None:
-    """Tell whether `from dotted import names` (or `import dotted`) of a package works; None if only trying would tell."""
+    """Tell whether `from dotted import names`, or `import dotted`, works; None if only trying would tell."""
     first = dotted.partition(".")[0]
     if first in sys.builtin_module_names:
         return True if not names else None
@@ -244,6 +268,13 @@ def _range(*bounds: int) -> range:
     return range(*bounds)
 
 
+def _sorted(values: Value, *, reverse: bool = False) -> list[Value]:
+    items = _sequence(values)  # of a dict, its keys
+    if not is_plain(items):
+        raise TypeError("only values that are known have an order")
+    return sorted(items, reverse=reverse)
+
+
 def _unique(values: Value = ()) -> list[Value]:
     return list(dict.fromkeys(_sequence(values)))
 
@@ -267,7 +298,7 @@ _FUNCTIONS: dict[str, Callable[..., Value]] = {
     "builtins.sum": sum,
     "builtins.any": any,
     "builtins.all": all,
-    "builtins.sorted": sorted,
+    "builtins.sorted": _sorted,
     "builtins.repr": repr,
     "builtins.range": _range,
     "builtins.list": lambda values=(): _sequence(values),
@@ -297,8 +328,24 @@ _FUNCTIONS: dict[str, Callable[..., Value]] = {
     "packaging.version.parse": _version,
     "packaging.version.Version": _version,
 }
+# Functions that only move their arguments about, so that these may hold what is unknown.
 _TAKES_ANYTHING = frozenset(
-    "builtins.list builtins.tuple builtins.set builtins.frozenset builtins.dict builtins.enumerate builtins.reversed "
-    "builtins.zip builtins.iter builtins.len itertools.chain collections.OrderedDict types.MappingProxyType copy.copy "
-    "copy.deepcopy".split()
+    {
+        "builtins.list",
+        "builtins.tuple",
+        "builtins.set",
+        "builtins.frozenset",
+        "builtins.dict",
+        "builtins.enumerate",
+        "builtins.reversed",
+        "builtins.zip",
+        "builtins.iter",
+        "builtins.len",
+        "builtins.sorted",
+        "itertools.chain",
+        "collections.OrderedDict",
+        "types.MappingProxyType",
+        "copy.copy",
+        "copy.deepcopy",
+    }
 )

@@ -71,7 +71,7 @@ _BUILTINS = frozenset(dir(builtins))
 MAX_STEPS = 200_000
 
 
-class TooMuch(Exception):  # noqa: N818 - a signal between the modules of this package, never seen outside
+class TooMuch(Exception):
     """The bound on the work spent on one registry is reached."""
 
 

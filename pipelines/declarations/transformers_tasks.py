@@ -67,7 +67,7 @@ def transformers_class(name: str) -> str | None:
     return f"{module}.{name}" if isinstance(module, str) else None
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def registry_parameters() -> tuple[str, ...]:
     """Return the parameters of the installed transformers' `register_pipeline`, without `self`."""
     file = _file("base")
@@ -86,7 +86,7 @@ def _file(module: str) -> Path | None:
     return module_file(folder / "pipelines" / module if module else folder / "pipelines") if folder else None
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _tables() -> tuple[Path | None, dict[str, Value]]:
     """Return pipelines/__init__.py of transformers and the names that it binds before its first function after them."""
     file = _file("")
@@ -96,7 +96,7 @@ def _tables() -> tuple[Path | None, dict[str, Value]]:
         tree = _tree(file)
     except (OSError, PipelineLoadError):
         return file, {}
-    tables = _Tables(lambda registration: None, root=file.parent)
+    tables = _Tables(lambda registration: None, file.parent)
     module = Module(file, _PACKAGE, tree, package=_PACKAGE)
     tables.walk(module)
     return file, module.frame.names
@@ -113,7 +113,7 @@ def _tree(file: Path) -> ast.Module:
         return parse(file)
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _lines(file: Path) -> dict[str, int]:
     """Return the line of each key of SUPPORTED_TASKS."""
     for statement in _tree(file).body:

@@ -214,6 +214,7 @@ class _Walk:
         self.routing = routing
         self.steps = 0
         self.depth = 0
+        self.guards_of_any_key: int | None = None  # set while a loop over the var-keyword is at a key of no name
         self._set_on_self: set[str] | None = None
 
     # functions
@@ -299,7 +300,11 @@ class _Walk:
             value = self._evaluate(statement.value, frame) if statement.value else Value(default=None)
             frame.returned.append(value)
             return True
-        if isinstance(statement, (ast.Raise, ast.Continue, ast.Break)):
+        if isinstance(statement, ast.Raise):
+            if self.guards_of_any_key == len(frame.guards):  # for k in kwargs: if k not in (...): raise
+                self.routing.refused = True
+            return True
+        if isinstance(statement, (ast.Continue, ast.Break)):
             return True
         if isinstance(statement, ast.Assign):
             value = self._evaluate(statement.value, frame)
@@ -341,11 +346,13 @@ class _Walk:
     def _if(self, statement: ast.If, frame: _Frame) -> bool:
         test = self._evaluate(statement.test, frame)
         truth = None if test.default is UNKNOWN else bool(test.default)
-        if truth is not None and not test.origins and test.any_key is None:  # decided, whatever is given
+        depends = test.origins or test.rest is not None or test.any_key is not None
+        if truth is not None and not depends:  # decided, whatever is given
             return self._run(statement.body if truth else statement.orelse, frame)
         leaves = _leaves_by_raise(statement.body)
         if leaves:
             self._check(statement.test, frame)
+            self.routing.refused |= isinstance(statement.test, ast.Name) and test.rest is not None  # if kwargs: raise
         before = frame.reached
         with self._guarded(frame, test, reached=_both(before, truth)):
             ended = self._run(statement.body, frame)
@@ -446,11 +453,11 @@ class _Walk:
             items = [_key_or_pair(Value(default=key), entry.value, what) for key, entry in pairs_of]
         if items is not None:
             for item in items:
-                self._assign(target, item, frame)
+                self._bind(target, item, frame)
                 run()
             return
         with self._guarded(frame, source, reached=None):
-            self._assign(target, _made_of([source]), frame)
+            self._bind(target, _made_of([source]), frame)
             run()
 
     def _iterated(self, node: ast.expr, frame: _Frame) -> tuple[Value, str]:
@@ -480,13 +487,15 @@ class _Walk:
         for name in literals:
             value = self._read_key(source, name, None, target, frame)
             with self._guarded(frame, value, reached=False):
-                self._assign(target, _key_or_pair(Value(default=name), value, what), frame)
+                self._bind(target, _key_or_pair(Value(default=name), value, what), frame)
                 run()
         others = set(source.rest) | set(literals)
         with self._guarded(frame, Value(), reached=False):
             anything = Value(any_key=others), Value(any_key=others)
-            self._assign(target, _key_or_pair(*anything, what), frame)
+            self._bind(target, _key_or_pair(*anything, what), frame)
+            self.guards_of_any_key = len(frame.guards)
             run()
+            self.guards_of_any_key = None
 
     def _compared_with(self, name: str, body: list[ast.stmt] | list[ast.expr], frame: _Frame) -> list[str]:
         """Collect the strings that a loop's key is compared with."""
@@ -500,6 +509,13 @@ class _Walk:
         return list(found)
 
     # assignments
+
+    def _bind(self, target: ast.expr, value: Value, frame: _Frame) -> None:
+        """Give a loop's names the values of one turn, whatever they held in the turn before."""
+        for node in ast.walk(target):
+            if isinstance(node, ast.Name):
+                frame.names.pop(node.id, None)
+        self._assign(target, value, frame)
 
     def _assign(self, target: ast.expr, value: Value, frame: _Frame) -> None:
         if isinstance(target, ast.Name):
@@ -553,6 +569,7 @@ class _Walk:
 
     def _write_key(self, container: Value, key: str, value: Value, frame: _Frame) -> None:
         value = self._explained(value, frame)
+        container.default = UNKNOWN
         old = container.entries.get(key)
         if frame.reached is True and not any(frame.guards):
             container.entries[key] = Entry(value, True)
@@ -572,6 +589,8 @@ class _Walk:
     def _merge(self, container: Value, other: Value, frame: _Frame) -> None:
         """`container.update(other)`."""
         container.origins |= other.origins
+        if other.all_origins() or other.is_dictionary:
+            container.default = UNKNOWN
         for key, entry in other.entries.items():
             reached = _both(frame.reached, entry.by_default)
             if reached is True or key not in container.entries:

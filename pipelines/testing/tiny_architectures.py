@@ -27,7 +27,7 @@ ARCHITECTURE_OF = {
     "AutoModelForCausalLM": "gpt2",
     "AutoModelForCTC": "wav2vec2",
     "AutoModelForDecision": "jev",
-    "AutoModelForDepthEstimation": "glpn",
+    "AutoModelForDepthEstimation": "dpt",
     "AutoModelForDocumentQuestionAnswering": "layoutlm",
     "AutoModelForImageClassification": "vit",
     "AutoModelForImageSegmentation": "detr",
@@ -115,12 +115,6 @@ class Architecture:
 ENCODER = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
 TEXT = {**ENCODER, "max_position_embeddings": 512}
 VISION = {**ENCODER, "image_size": 32, "patch_size": 8}
-PYRAMID = {
-    "hidden_sizes": [16, 16, 32, 32],
-    "depths": [1, 1, 1, 1],
-    "num_attention_heads": [1, 2, 4, 4],
-    "decoder_hidden_size": 32,
-}
 SQUARE = {"height": 32, "width": 32}
 LARGE_SQUARE = {"height": 64, "width": 64}
 CROPPED = {"size": {"shortest_edge": 32}, "crop_size": SQUARE}
@@ -223,8 +217,26 @@ ARCHITECTURES = {
         detector="class_labels_classifier",
         image_processor=Part("DetrImageProcessor", {"size": LARGE_SQUARE}),
     ),
-    "segformer": Architecture(PYRAMID, image_processor=Part("SegformerImageProcessor", {"size": LARGE_SQUARE})),
-    "glpn": Architecture(PYRAMID, image_processor=Part("GLPNImageProcessor")),
+    "segformer": Architecture(
+        {
+            "hidden_sizes": [16, 16, 32, 32],
+            "depths": [1, 1, 1, 1],
+            "num_attention_heads": [1, 2, 4, 4],
+            "decoder_hidden_size": 32,
+        },
+        image_processor=Part("SegformerImageProcessor", {"size": LARGE_SQUARE}),
+    ),
+    "dpt": Architecture(
+        {
+            **VISION,
+            "num_hidden_layers": 4,
+            "is_hybrid": False,
+            "backbone_out_indices": [0, 1, 2, 3],
+            "neck_hidden_sizes": [16, 16, 32, 32],
+            "fusion_hidden_size": 16,
+        },
+        image_processor=Part("DPTImageProcessor", {"size": SQUARE}),
+    ),
     "sam": Architecture(
         {
             "vision_config": {

@@ -192,14 +192,14 @@ def _base_architecture(modality: str, task: str | None) -> str:
 
 
 def _no_architecture(model_type: str) -> PipelineLoadError:
-    from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
+    from transformers import CONFIG_MAPPING
 
     table = f"The table holds {', '.join(ARCHITECTURES)}."
-    if model_type in CONFIG_MAPPING_NAMES:
+    if model_type in CONFIG_MAPPING:
         return PipelineLoadError(f"{model_type} is not in the table of tiny models.", hint=table)
     return PipelineLoadError(
         f"There is no architecture {model_type}.",
-        hint=_nearest(model_type, [*ARCHITECTURES, *CONFIG_MAPPING_NAMES]) or table,
+        hint=_nearest(model_type, [*ARCHITECTURES, *CONFIG_MAPPING.keys()]) or table,
     )
 
 
@@ -253,6 +253,9 @@ def _save(folder: Path, name: str, architecture: str, seed: int) -> None:
         )
     parts = _parts(recipe)
     model = _model(name, architecture, _config(architecture, recipe, parts.get("tokenizer")), seed)
+    if "tokenizer" in parts and model.can_generate() and not model.config.is_encoder_decoder:
+        # a decoder goes on after the last token of a row, so a batch is padded on the left
+        parts["tokenizer"].padding_side = parts["tokenizer"].init_kwargs["padding_side"] = "left"
     with _quiet():
         model.save_pretrained(folder)
         for part in parts.values():
@@ -362,8 +365,9 @@ def _sharpen(model: Any, layer: str) -> None:
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """Switch off transformers' progress bars: a tiny model is there at once."""
-    from transformers.utils import logging
+    import transformers
 
+    logging: Any = transformers.utils.logging
     shown = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()
     try:

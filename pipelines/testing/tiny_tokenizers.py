@@ -130,7 +130,7 @@ def byte_fallback_bpe(class_name: str, *, special: tuple[str, ...] = (), **setti
 
 
 def letters(class_name: str, *, special: tuple[str, ...], delimiter: str = "|", **settings: Any) -> Any:
-    """Make a tokenizer of single letters, as of Wav2Vec2 (upper case) and VITS (lower case)."""
+    """Make a tokenizer of single letters, as of Wav2Vec2 (upper case, words parted by "|") and VITS (lower case)."""
     import transformers
 
     alphabet = string.ascii_uppercase if delimiter == "|" else string.ascii_lowercase

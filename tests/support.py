@@ -1,0 +1,79 @@
+"""What tests import: files written from texts, a user's pipeline, and what a command did."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a command did."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def rows(self) -> list[Any]:
+        """The JSON lines on stdout."""
+        return [json.loads(line) for line in self.out.splitlines()]
+
+
+def write(root: Path, files: dict[str, str]) -> Path:
+    """Write files from texts, dedented."""
+    for name, text in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(textwrap.dedent(text).lstrip("\n"), encoding="utf-8")
+    return root
+
+
+# A user's pipeline: small, and every stage of its own.
+LENGTH_PIPELINE = """
+from transformers import Pipeline
+
+
+class LengthPipeline(Pipeline):
+    '''Score a text and say how long it is.
+
+    Args:
+        unit (`str`): what to call the length.
+        top_k (`int`): how many scores.
+    '''
+
+    def _sanitize_parameters(self, unit=None, top_k=None, loud=None, **kwargs):
+        post = {}
+        if unit is not None:
+            post["unit"] = unit
+        if top_k is not None:
+            post["top_k"] = top_k
+        if loud is not None:
+            post["loud"] = loud
+        return {}, {}, post
+
+    def preprocess(self, text):
+        return self.tokenizer(text, return_tensors="pt")
+
+    def _forward(self, inputs):
+        outputs = self.model(**inputs)
+        return {"logits": outputs.logits, "length": inputs["input_ids"].shape[-1]}
+
+    def postprocess(self, outputs, unit: str = "tokens", top_k: int = 1, loud: bool = False):
+        scores = outputs["logits"][0].softmax(-1).topk(top_k).values.tolist()
+        unit = unit.upper() if loud else unit
+        return {"length": f"{outputs['length']} {unit}", "scores": scores}
+"""
+LENGTH_ENTRY = """
+from pipesmith.pipelines import PIPELINE_REGISTRY
+
+PIPELINE_REGISTRY.register_pipeline(
+    "length",
+    pipeline_class="length.LengthPipeline",
+    pt_model="AutoModelForSequenceClassification",
+    type="text",
+)
+"""
