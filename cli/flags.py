@@ -267,7 +267,7 @@ def _unknown_flag(token: str, known: Iterable[str], task: str | None) -> Paramet
     if task is None:
         return ParameterError(
             f"{name} stands before the task, or is no option.",
-            hint=near_miss(name, known) or f"Write the task first: pipe run TASK {name} ...",
+            hint=f"Write the task first: pipe run TASK {name} ... {near_miss(name, known) or ''}".rstrip(),
         )
     return ParameterError(
         f"{task} has no flag {name}.",

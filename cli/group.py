@@ -26,6 +26,7 @@ class PipeGroup(TyperGroup):
         """
         if not standalone_mode:
             return super().main(args, standalone_mode=False, **extra)
+        output.set_verbose(False)
         try:
             result = super().main(args, standalone_mode=False, **extra)
             code = result if isinstance(result, int) else 0

@@ -231,10 +231,11 @@ def _dtype(name: str) -> Any:
     return dtype
 
 
-# The parts of a pipeline besides its model: the class's flag, the Auto class, and the files that hold one. Where none
-# of the files is there, an optional part is not asked for, which saves seconds of imports.
-_PARTS: dict[str, tuple[str, tuple[str, ...] | None]] = {
-    "tokenizer": ("AutoTokenizer", None),
+# The parts of a pipeline besides its model: the class's flag, the Auto class, and the files (globs) that hold one. Where
+# none of them is there the part is not asked for: it saves seconds of imports, and transformers 5 makes an empty
+# tokenizer out of nothing, which reads every word as unknown.
+_PARTS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "tokenizer": ("AutoTokenizer", ("*token*", "vocab*", "*.model", "merges.txt", "spiece*", "tekken.json")),
     "image_processor": ("AutoImageProcessor", ("preprocessor_config.json", "processor_config.json")),
     "video_processor": (
         "AutoVideoProcessor",
@@ -257,9 +258,12 @@ def _load_parts(
     parts = {}
     for name, (auto_class, files) in _PARTS.items():
         flag = getattr(pipeline_class, f"_load_{name}", False)
-        if flag is False or (flag is None and not _may_hold(checkpoint, files)):
+        held = _may_hold(checkpoint, files)
+        if flag is False or (flag is None and not held):
             continue
         try:
+            if not held:
+                raise FileNotFoundError("none of its files is there")
             part = getattr(transformers, auto_class).from_pretrained(model.model, **hub)
             if name == "processor" and not isinstance(part, transformers.ProcessorMixin):
                 raise TypeError(f"it is a {type(part).__name__}, not a processor")
@@ -274,10 +278,10 @@ def _load_parts(
     return parts
 
 
-def _may_hold(checkpoint: Checkpoint | None, files: Sequence[str] | None) -> bool:
-    if checkpoint is None or files is None or checkpoint.config.get("model_type") == "timm_wrapper":
+def _may_hold(checkpoint: Checkpoint | None, files: Sequence[str]) -> bool:
+    if checkpoint is None or checkpoint.config.get("model_type") == "timm_wrapper":  # its processor is in config.json
         return True
-    return any((checkpoint.folder / name).is_file() for name in files)
+    return any(any(checkpoint.folder.glob(pattern)) for pattern in files)
 
 
 def _construct(

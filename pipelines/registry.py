@@ -332,9 +332,7 @@ def transformers_entry(task: str) -> PipelineEntry | None:
     )
 
 
-def _alias_or_error(
-    task: str, project: Project | None, known: Iterable[str], unread: Sequence[Place]
-) -> PipelineEntry:
+def _alias_or_error(task: str, project: Project | None, known: Iterable[str], unread: Sequence[Place]) -> PipelineEntry:
     from pipesmith.pipelines.declarations import transformers_aliases, transformers_removed
 
     aliases = transformers_aliases()

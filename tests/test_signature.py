@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import copy
+import inspect
 import subprocess
 import sys
 import textwrap
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
 from pipesmith.pipelines.errors import PipelineLoadError
 from pipesmith.pipelines.signature import Parameter, ParameterType, Signature, pipeline_classes, read_signature
+from pipesmith.pipelines.signature.names import pipeline_file
 from pipesmith.pipelines.source import ClassReference, package_folder
 
 pytestmark = pytest.mark.both_lines
+
+STRATEGIES = "one of none, simple, first, average, max"
 
 PAIR = '''
 from transformers import Pipeline
@@ -807,7 +813,8 @@ def test_reading_imports_neither_torch_nor_transformers(tmp_path: Path) -> None:
     import sys
     from pathlib import Path
     from pipesmith.pipelines.signature import read_signature
-    from pipesmith.pipelines.source import ClassReference, package_folder
+    from pipesmith.pipelines.signature.names import pipeline_file
+from pipesmith.pipelines.source import ClassReference, package_folder
     read_signature(ClassReference("PairPipeline", Path(sys.argv[1])))
     file = package_folder("transformers") / "pipelines" / "text_generation.py"
     assert len(read_signature(ClassReference("TextGenerationPipeline", file)).parameters) > 20
@@ -823,12 +830,13 @@ def test_reading_imports_neither_torch_nor_transformers(tmp_path: Path) -> None:
 # transformers' own pipelines, checked against the live classes
 
 
-class _Attributes:
-    """Enough of a pipeline for `_sanitize_parameters` to run without a model."""
+class _Live:
+    """A live pipeline with just enough attributes for `_sanitize_parameters` to run without a model."""
 
     def __init__(self, cls: type) -> None:
         from unittest.mock import MagicMock
 
+        self.name = cls.__name__
         self.pipe = cls.__new__(cls)
         self.pipe.model = MagicMock(name="model")
         self.pipe.model.config.num_labels = 9
@@ -842,32 +850,32 @@ class _Attributes:
         self.pipe.assistant_model = self.pipe.assistant_tokenizer = None
         self.pipe._args_parser = MagicMock(name="args_parser")
 
-    def stages(self, **given: object) -> dict[str, dict[str, object]]:
+        self.without = self._call()
+
+    def _call(self, **given: object) -> dict[str, object]:
         names = ("preprocess", "_forward", "postprocess")
-        return dict(zip(names, self.pipe._sanitize_parameters(**given), strict=True))
+        return dict(zip(names, map(_shape, self.pipe._sanitize_parameters(**given)), strict=True))
+
+    def reached(self, name: str, values: Iterable[object]) -> set[str] | None:
+        """The stages that a parameter really reaches, with the values that pass its checks; None if it is refused."""
+        found: set[str] = set()
+        is_taken = False
+        for value in values:
+            try:
+                with_it = self._call(**{name: copy.deepcopy(value)})  # some classes write into the value
+            except TypeError as error:
+                if "unexpected keyword" in str(error):
+                    return None
+                continue
+            except (ValueError, KeyError, AttributeError):  # a check that this value does not pass
+                continue
+            is_taken = True
+            found |= {stage for stage, keys in with_it.items() if keys != self.without[stage]}
+        assert is_taken, f"{self.name}.{name}: no value passed the checks"
+        return found
 
 
 _VALUES: tuple[object, ...] = (3, "text", True, 0.5, ["text"], {"timeout": 7}, "none", "hole", "simple", "word")
-
-
-def _really(cls: type, name: str, values: tuple[object, ...]) -> set[str] | None:
-    """The stages that a parameter really reaches, with the values that some check lets pass; None if it is refused."""
-    reached: set[str] = set()
-    is_taken = False
-    without = _Attributes(cls).stages()
-    for value in values:
-        try:
-            with_it = _Attributes(cls).stages(**{name: value})
-        except TypeError as error:
-            if "unexpected keyword" in str(error):
-                return None
-            continue
-        except (ValueError, KeyError, AttributeError):  # a check that this value does not pass
-            continue
-        is_taken = True
-        reached |= {stage for stage, found in with_it.items() if _shape(found) != _shape(without[stage])}
-    assert is_taken, f"{cls.__name__}.{name}: no value passed the checks"
-    return reached
 
 
 def _shape(value: object) -> object:
@@ -900,26 +908,20 @@ def _live_classes() -> dict[str, type]:
 
 
 def test_parameters_of_transformers_tasks_are_those_of_the_live_classes(capsys: pytest.CaptureFixture[str]) -> None:
-    import inspect
-
-    read_of: dict[str, Signature] = {}
-    live = _live_classes()
-    for name, cls in live.items():
-        read_of[name] = read_signature(ClassReference(name, Path(inspect.getfile(cls))))
+    classes = _live_classes()
+    read_of = {name: read_signature(ClassReference(name, Path(inspect.getfile(cls)))) for name, cls in classes.items()}
     pool = {parameter.name for signature in read_of.values() for parameter in signature.parameters}
     missed, invented, elsewhere = [], [], []
     checked = 0
-    for name, cls in live.items():
-        signature = read_of[name]
-        found = named(signature)
-        declared = set(inspect.signature(cls._sanitize_parameters).parameters) - {"self", "kwargs", "tokenizer_kwargs"}
-        stage_names = {one for stage in ("preprocess", "_forward", "postprocess") for one in _arguments(cls, stage)}
-        for candidate in sorted(pool | declared | stage_names | {"a_name_that_nobody_has"}):
+    for name, cls in classes.items():
+        live, found = _Live(cls), named(read_of[name])
+        declared = set(inspect.signature(cls._sanitize_parameters).parameters) - {"self"}
+        of_stages = {one for stage in ("preprocess", "_forward", "postprocess") for one in _arguments(cls, stage)}
+        unknown = live.reached("a_name_that_nobody_has", _VALUES)
+        for candidate in sorted(pool | declared | of_stages):
             parameter = found.get(candidate)
-            values = _VALUES if parameter is None else (*_VALUES, *parameter.type.choices)
-            reached = _really(cls, candidate, values)
+            reached = live.reached(candidate, _VALUES if parameter is None else (*_VALUES, *parameter.type.choices))
             if parameter is None:
-                unknown = _really(cls, "a_name_that_nobody_has", _VALUES)
                 if reached is not None and reached != unknown:
                     missed.append((name, candidate, reached))
                 continue
@@ -931,14 +933,73 @@ def test_parameters_of_transformers_tasks_are_those_of_the_live_classes(capsys: 
                 if (name, candidate, stage) not in _ONLY_WITH_OTHERS:
                     elsewhere.append((name, candidate, reached, parameter.stages))
     with capsys.disabled():
-        print(f"\n{len(live)} classes, {checked} parameters; missed {missed}, invented {invented}, stages {elsewhere}")
+        print(
+            f"\n{len(classes)} classes, {checked} parameters; missed {missed}, invented {invented}, stages {elsewhere}"
+        )
     assert not missed
     assert not invented
     assert not elsewhere
 
 
 def _arguments(cls: type, stage: str) -> list[str]:
-    import inspect
-
     parameters = list(inspect.signature(getattr(cls, stage)).parameters.values())[2:]
     return [one.name for one in parameters if one.kind is not one.VAR_KEYWORD and not one.name.startswith("_")]
+
+
+def test_generation_fields_are_those_of_the_live_generation_config() -> None:
+    from transformers import GenerationConfig
+
+    live = {name for name in vars(GenerationConfig()) if not name.startswith("_")} - {"transformers_version"}
+    signature = transformers_signature("TextGenerationPipeline")
+    assert live - set(named(signature)) == set()
+    assert {one.name for one in signature.parameters if one.group == "generation"} <= live
+    typed = {one.name: str(one.type) for one in signature.parameters if one.group == "generation"}
+    assert sum(kind == "str" for kind in typed.values()) < 8, typed
+    assert all(one.doc for one in signature.parameters if one.name in ("max_new_tokens", "num_beams", "temperature"))
+
+
+def transformers_signature(name: str) -> Signature:
+    return read_signature(ClassReference(name, None, "transformers"))
+
+
+@pytest.mark.parametrize(
+    ("name", "parameter", "kind", "default", "stages"),
+    [
+        ("TextClassificationPipeline", "top_k", "int", "1", "postprocess"),
+        ("TextClassificationPipeline", "function_to_apply", "one of sigmoid, softmax, none", "computed", "postprocess"),
+        ("TextClassificationPipeline", "truncation", "bool or str", None, "preprocess"),
+        ("FillMaskPipeline", "top_k", "int", "5", "postprocess"),
+        ("FillMaskPipeline", "targets", "str, or a list", None, "postprocess"),
+        ("FillMaskPipeline", "tokenizer_kwargs", "json", "{}", "preprocess"),
+        ("TextGenerationPipeline", "max_new_tokens", "int", None, "preprocess, _forward"),
+        ("TextGenerationPipeline", "return_full_text", "bool", "computed", "postprocess"),
+        ("TextGenerationPipeline", "stop_sequence", "str, or a list", None, "_forward"),
+        ("ZeroShotClassificationPipeline", "candidate_labels", "str, or a list", None, "preprocess"),
+        ("ZeroShotClassificationPipeline", "multi_label", "bool", "false", "postprocess"),
+        ("AutomaticSpeechRecognitionPipeline", "chunk_length_s", "float", "0", "preprocess"),
+        ("AutomaticSpeechRecognitionPipeline", "stride_length_s", "float, or a list", "computed", "preprocess"),
+        ("AutomaticSpeechRecognitionPipeline", "return_timestamps", "bool or str", "false", "_forward, postprocess"),
+        ("TokenClassificationPipeline", "aggregation_strategy", STRATEGIES, '"none"', "postprocess"),
+        ("TokenClassificationPipeline", "ignore_labels", "list of str", '["O"]', "postprocess"),
+        ("TokenClassificationPipeline", "is_split_into_words", "bool", "false", "preprocess"),
+        ("TokenClassificationPipeline", "stride", "int", None, "preprocess"),
+        ("DocumentQuestionAnsweringPipeline", "max_answer_len", "int", "15", "postprocess"),
+        ("AudioClassificationPipeline", "top_k", "int", "computed", "postprocess"),
+        ("ObjectDetectionPipeline", "threshold", "float", "0.5", "postprocess"),
+        ("MaskGenerationPipeline", "crop_overlap_ratio", "float", "0.3413333333333333", "preprocess"),
+        ("ImageToTextPipeline", "max_new_tokens", "int", None, "_forward"),
+    ],
+)
+def test_what_transformers_tasks_show(name: str, parameter: str, kind: str, default: str | None, stages: str) -> None:
+    if pipeline_file(name) is None:
+        pytest.skip(f"this transformers has no {name}")
+    found = named(transformers_signature(name))[parameter]
+    assert (str(found.type), found.default, ", ".join(found.stages)) == (kind, default, stages)
+
+
+def test_defects_of_transformers_are_warned_of() -> None:
+    document = named(transformers_signature("DocumentQuestionAnsweringPipeline"))
+    assert document["max_question_len"].warning == "preprocess does not take max_question_len"
+    assert document["max_seq_len"].warning is None
+    generation = named(transformers_signature("TextGenerationPipeline"))
+    assert "ReturnType" in (generation["return_type"].warning or "")

@@ -21,6 +21,7 @@ from pipesmith.pipelines.declarations.values import (
     Choice,
     ClassValue,
     Conditions,
+    Deferred,
     External,
     Frame,
     Function,
@@ -69,6 +70,7 @@ _CERTAIN = (Registry, RegisterMethod, Module, ClassValue, Function, Partial, Ins
 _BUILTINS = frozenset(dir(builtins))
 
 MAX_STEPS = 200_000
+MAX_HOPS = 20  # from file to file, or from class to base
 
 
 class TooMuch(Exception):
@@ -89,6 +91,10 @@ class Expressions(ABC):
     @abstractmethod
     def module_attribute(self, module: Module, name: str) -> Value:
         """Return a name of a module of the user's, submodules included."""
+
+    @abstractmethod
+    def imported(self, module: Module, name: str) -> Value:
+        """Return a name as `from module import name` would bind it."""
 
     @abstractmethod
     def assign(self, target: ast.expr, value: Value, frame: Frame) -> None:
@@ -160,8 +166,18 @@ class Expressions(ABC):
         value = method(node, frame)
         return Unknown(node) if value is UNDECIDED else self.possible(value)
 
+    def resolve(self, value: Value, node: ast.AST) -> Value:
+        """Return the value behind a name that was imported from a file not walked at that time."""
+        if isinstance(value, Choice):
+            return choose([(conditions, self.resolve(item, node)) for conditions, item in value.alternatives], node)
+        for _ in range(MAX_HOPS):
+            if not isinstance(value, Deferred):
+                return value
+            value = self.imported(value.module, value.name)
+        return Unknown(node)
+
     def lookup(self, name: str, node: ast.AST, frame: Frame) -> Value:
-        """Return the value of a name as Python's scopes find it."""
+        """Return the value of a name as Python's scopes find it; possibly a `Deferred`."""
         scope: Frame | None = frame
         while scope is not None:
             if name in scope.names and name not in scope.global_names:
@@ -177,7 +193,7 @@ class Expressions(ABC):
         return Unknown(node)
 
     def _Name(self, node: ast.Name, frame: Frame) -> Value:
-        return self.lookup(node.id, node, frame)
+        return self.resolve(self.lookup(node.id, node, frame), node)
 
     def _Attribute(self, node: ast.Attribute, frame: Frame) -> Value:
         return lift(node, lambda of: self.attribute(of, node.attr, node), self.evaluate(node.value, frame))
@@ -187,14 +203,13 @@ class Expressions(ABC):
         if isinstance(of, External):
             return environment.external(f"{of.dotted}.{name}")
         if isinstance(of, Module):
-            return self.module_attribute(of, name)
+            return self.resolve(self.module_attribute(of, name), node)
         if isinstance(of, Registry):
             return RegisterMethod(of.kind) if name == "register_pipeline" else Unknown(node)
         if isinstance(of, (ClassValue, MissingName)) and name in ("__name__", "__qualname__"):
             return of.name
         if isinstance(of, ClassValue):
-            found, value = of.attribute(name)
-            return value if found else Unknown(node)
+            return self.class_attribute(of, name, node)
         if isinstance(of, Instance):
             return of.attributes[name] if name in of.attributes else self.attribute(of.of, name, node)
         if isinstance(of, (str, int)) and name == "value":  # members of an Enum are read as their values
@@ -204,13 +219,24 @@ class Expressions(ABC):
         value = environment.attribute(of, name)
         return Unknown(node) if value is UNDECIDED else value
 
+    def class_attribute(self, of: ClassValue, name: str, node: ast.AST, _depth: int = 0) -> Value:
+        """Return an attribute of a class of the user's, or of a base of it."""
+        if name in of.attributes:
+            return self.resolve(of.attributes[name], node)
+        for base in of.bases if _depth < MAX_HOPS else ():
+            inherited = self.resolve(base, node)
+            if isinstance(inherited, ClassValue):
+                value = self.class_attribute(inherited, name, node, _depth + 1)
+                if not isinstance(value, Unknown):
+                    return value
+        return Unknown(node)
+
     def _Subscript(self, node: ast.Subscript, frame: Frame) -> Value:
         value, index = self.evaluate(node.value, frame), self.evaluate(node.slice, frame)
 
         def item(of: Value, key: Value) -> Value:
             if isinstance(of, ClassValue) and isinstance(key, str):  # a member of an Enum
-                found, member = of.attribute(key)
-                return member if found else Unknown(node)
+                return self.class_attribute(of, key, node)
             if not (isinstance(of, (str, list, tuple, dict)) and (is_plain(key) or isinstance(key, slice))):
                 return Unknown(node)
             try:

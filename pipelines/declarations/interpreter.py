@@ -112,7 +112,7 @@ class Interpreter(Statements):
             return arguments.positional[0] if arguments.positional else Unknown(node)
         if isinstance(callee, ClassValue) and callee.fields and arguments.rest is None:
             values = dict(zip(callee.fields, arguments.positional)) | arguments.keywords
-            values |= {name: callee.attribute(name)[1] for name in callee.fields if name not in values}
+            values |= {n: self.class_attribute(callee, n, node) for n in callee.fields if n not in values}
             return Instance(callee, values)
         if isinstance(callee, Method):
             return self._call_method(callee, arguments, node)

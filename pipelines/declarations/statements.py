@@ -193,7 +193,7 @@ class Statements(Imports):
         orelse: list[ast.stmt],
         frame: Frame,
     ) -> Outcome:
-        imports = [(i, self.import_works(s, frame.module)) for i, s in enumerate(body) if is_import(s)]
+        imports = [(i, self.import_works(s, frame.module.file)) for i, s in enumerate(body) if is_import(s)]
         failing = next((index for index, works in imports if works is False), None)
         catching = next((h for h in handlers if _caught(h) & (_IMPORT_ERRORS | _ANY_ERRORS)), None)
         if failing is not None and catching is not None:
@@ -434,7 +434,11 @@ class Statements(Imports):
 
     def _ClassDef(self, node: ast.ClassDef, frame: Frame) -> None:
         inner = Frame(frame.module, None if frame is frame.module.frame else frame, is_class=True)
-        bases = tuple(self.evaluate(base, frame) for base in node.bases if not isinstance(base, ast.Starred))
+        # A base that is only a name is not looked into: walking its file for it would read whole libraries.
+        bases = tuple(
+            self.lookup(base.id, base, frame) if isinstance(base, ast.Name) else self.evaluate(base, frame)
+            for base in node.bases
+        )
         self.run(node.body, inner)
         new = ClassValue(node.name, frame.module.file, bases, inner.names, self._fields(node, bases))
         value: Value = new
@@ -449,7 +453,8 @@ class Statements(Imports):
         is_tuple = any(isinstance(base, External) and base.dotted == "typing.NamedTuple" for base in bases)
         if not (is_data or is_tuple):
             return ()
-        inherited = [name for base in bases if isinstance(base, ClassValue) for name in base.fields]
+        known = [self.resolve(base, node) for base in bases]
+        inherited = [name for base in known if isinstance(base, ClassValue) for name in base.fields]
         own = [s.target.id for s in node.body if isinstance(s, ast.AnnAssign) and isinstance(s.target, ast.Name)]
         return tuple(dict.fromkeys([*inherited, *own]))
 

@@ -113,17 +113,19 @@ class Module:
     Args:
         file: where it is.
         name: what `__name__` is in it.
-        tree: its syntax tree; None if it does not parse.
+        tree: its syntax tree; None if it does not parse, or is not parsed yet.
         package: the dotted name against which its relative imports are resolved, for a file of an installed package
             whose imports are not followed; None for a file of the user's.
         stars: the packages that it imports `*` from.
+        walked: whether its names are known.
     """
 
     file: Path
     name: str
-    tree: ast.Module | None
+    tree: ast.Module | None = None
     package: str | None = None
     stars: list[str] = field(default_factory=list)
+    walked: bool = False
     frame: Frame = field(init=False)
 
     def __post_init__(self) -> None:
@@ -140,17 +142,6 @@ class ClassValue:
     attributes: dict[str, Value] = field(default_factory=dict)
     fields: tuple[str, ...] = ()  # of a dataclass or NamedTuple, in order
 
-    def attribute(self, name: str, _depth: int = 0) -> tuple[bool, Value]:
-        """Return whether the class or a base has the attribute, and its value."""
-        if name in self.attributes:
-            return True, self.attributes[name]
-        for base in self.bases if _depth < 20 else ():
-            if isinstance(base, ClassValue):
-                found, value = base.attribute(name, _depth + 1)
-                if found:
-                    return True, value
-        return False, None
-
 
 @dataclass(eq=False)
 class Instance:
@@ -166,7 +157,14 @@ class MissingName:
 
     name: str
     file: Path
-    reason: str
+
+
+@dataclass(frozen=True)
+class Deferred:
+    """A name imported from a file that is not walked before the name is used."""
+
+    module: Module
+    name: str
 
 
 @dataclass(eq=False)
@@ -240,7 +238,7 @@ def truth(value: Value) -> bool | None:
 
 def same(one: Value, other: Value) -> bool:
     """Tell whether two values are certainly the same."""
-    if one is other:
+    if one is other or (isinstance(one, (External, Registry, RegisterMethod, Deferred)) and one == other):
         return True
     try:
         return type(one) is type(other) and is_plain(one) and is_plain(other) and bool(one == other)

@@ -1,6 +1,6 @@
 """Types that transformers' own pipelines show by the names of their parameters alone.
 
-For files of transformers only: a parameter of a user's that nothing describes is text. Tuned on transformers 5.23.
+For files of transformers, and what goes to its `generate`: a parameter of a user's that nothing describes is text. Tuned on transformers 5.23.
 """
 
 from __future__ import annotations
@@ -22,6 +22,10 @@ _BY_NAME: tuple[tuple[str, ParameterType], ...] = (
     ),
     (r"candidate_labels|targets", ParameterType(("str",), is_list=True)),
     (r"ignore_labels", ParameterType(("str",), is_list=True, is_scalar=False)),
+    (r".*_penalty|penalty_.*", _FLOAT),
+    (r".*_size", _INT),
+    (r"low_memory", _BOOL),
+    (r".*_config|.*_ids|constraints", _JSON),
     (r".*template|prefix|.*lang|delimiter|prompt", _TEXT),
     (r"padding|truncation", ParameterType(("bool", "str"))),
     (r"tools|documents", ParameterType(("json",), is_list=True, is_scalar=False)),

@@ -9,8 +9,9 @@ from functools import cache
 from pathlib import Path
 
 from pipesmith.pipelines.signature.constants import constant
+from pipesmith.pipelines.signature.conventions import conventional_type
 from pipesmith.pipelines.signature.docstrings import parse_docstring
-from pipesmith.pipelines.signature.parameter_types import TEXT, ParameterType, documented_type, value_type
+from pipesmith.pipelines.signature.parameter_types import NOTHING, TEXT, ParameterType, documented_type, value_type
 from pipesmith.pipelines.source import package_folder
 
 _NO_FIELDS = ("transformers_version",)
@@ -58,10 +59,12 @@ def _fields(file: Path, _mtime: int) -> dict[str, PassedOn]:
         if not isinstance(name, str) or name.startswith("_") or name in _NO_FIELDS or name in found:
             continue
         entry = documented.get(name)
-        kind = documented_type(entry.type_text) if entry else TEXT
+        kind = documented_type(entry.type_text) if entry else NOTHING
+        if not kind.kinds and len(call.args) > 1:
+            kind = value_type(constant(call.args[1]))
         if not kind.kinds:
-            kind = value_type(constant(call.args[1])) if len(call.args) > 1 else kind
-        found[name] = PassedOn(name, kind if kind.kinds else TEXT, entry.text if entry else "")
+            kind = conventional_type(name) or TEXT
+        found[name] = PassedOn(name, kind, entry.text if entry else "")
     return found
 
 

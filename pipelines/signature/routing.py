@@ -512,10 +512,13 @@ class _Walk:
 
     def _bind(self, target: ast.expr, value: Value, frame: _Frame) -> None:
         """Give a loop's names the values of one turn, whatever they held in the turn before."""
-        for node in ast.walk(target):
-            if isinstance(node, ast.Name):
-                frame.names.pop(node.id, None)
-        self._assign(target, value, frame)
+        if isinstance(target, ast.Name):
+            frame.names[target.id] = value
+        elif isinstance(target, (ast.Tuple, ast.List)) and value.items is not None:
+            for one, item in zip(target.elts, value.items, strict=False):
+                self._bind(one, item, frame)
+        else:
+            self._assign(target, value, frame)
 
     def _assign(self, target: ast.expr, value: Value, frame: _Frame) -> None:
         if isinstance(target, ast.Name):

@@ -90,6 +90,22 @@ class Stage:
                 return values[0] if is_one and len(found) == 1 else UNKNOWN
         return None
 
+    def takes_lists(self, key: str) -> bool:
+        """Whether a value alone is put into a list (`if isinstance(x, int): x = [x, x]`): a list is taken too."""
+        node = self.method.node if key in self.arguments else None
+        if node is None or isinstance(node, ast.Lambda):
+            return False
+        for statement in (one for part in node.body for one in ast.walk(part) if isinstance(one, ast.If)):
+            test = statement.test
+            if not (
+                isinstance(test, ast.Call) and last_name(test.func) == "isinstance" and last_name(test.args[0]) == key
+            ):
+                continue
+            set_to = [one.value for one in statement.body if isinstance(one, ast.Assign) and _sets(one, key)]
+            if any(isinstance(value, (ast.List, ast.Tuple)) for value in set_to):
+                return True
+        return False
+
     def keyword_sinks(self) -> set[str]:
         """Return which of "generation" and "tokenizer" get the stage's var-keyword."""
         if self.keywords is None:
@@ -125,6 +141,10 @@ def _stage_argument(argument: ast.arg, default: ast.expr | None, method: Method)
 
 def _calls(node: ast.AST) -> Iterator[ast.Call]:
     return (one for one in ast.walk(node) if isinstance(one, ast.Call))
+
+
+def _sets(statement: ast.Assign, name: str) -> bool:
+    return any(isinstance(target, ast.Name) and target.id == name for target in statement.targets)
 
 
 def _set_when_none(statement: ast.AST, name: str) -> list[ast.expr]:

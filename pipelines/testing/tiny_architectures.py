@@ -27,7 +27,7 @@ ARCHITECTURE_OF = {
     "AutoModelForCausalLM": "gpt2",
     "AutoModelForCTC": "wav2vec2",
     "AutoModelForDecision": "jev",
-    "AutoModelForDepthEstimation": "dpt",
+    "AutoModelForDepthEstimation": "depth_anything",
     "AutoModelForDocumentQuestionAnswering": "layoutlm",
     "AutoModelForImageClassification": "vit",
     "AutoModelForImageSegmentation": "detr",
@@ -179,7 +179,6 @@ ARCHITECTURES = {
             "encoder_ffn_dim": 64,
             "decoder_ffn_dim": 64,
             "max_position_embeddings": 512,
-            "num_labels": 2,  # 3 by default
         },
         partial(byte_level_bpe, "BartTokenizer", special=("<s>", "<pad>", "</s>", "<unk>"), last=("<mask>",)),
         token_ids={"decoder_start_token_id": "</s>", "forced_eos_token_id": "</s>"},
@@ -226,14 +225,25 @@ ARCHITECTURES = {
         },
         image_processor=Part("SegformerImageProcessor", {"size": LARGE_SQUARE}),
     ),
-    "dpt": Architecture(
+    "depth_anything": Architecture(
         {
-            **VISION,
-            "num_hidden_layers": 4,
-            "is_hybrid": False,
-            "backbone_out_indices": [0, 1, 2, 3],
+            "backbone": None,
+            "backbone_config": {
+                **VISION,
+                "model_type": "dinov2",
+                "num_hidden_layers": 4,
+                "mlp_ratio": 2,
+                "out_indices": [1, 2, 3, 4],
+                "apply_layernorm": True,
+                "reshape_hidden_states": False,
+            },
+            "patch_size": 8,
+            "reassemble_hidden_size": 32,
             "neck_hidden_sizes": [16, 16, 32, 32],
             "fusion_hidden_size": 16,
+            "head_hidden_size": 16,
+            "depth_estimation_type": "metric",  # the relative one ends in a ReLU, which may be zero everywhere
+            "max_depth": 10,  # metres
         },
         image_processor=Part("DPTImageProcessor", {"size": SQUARE}),
     ),
