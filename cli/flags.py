@@ -9,18 +9,18 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 from typer.core import TyperCommand
 
 from pipesmith.cli import output
 from pipesmith.pipelines.errors import ParameterError, PipeError
-from pipesmith.pipelines.names import near_miss
-from pipesmith.pipelines.project import Project, find_project
-from pipesmith.pipelines.signature import Parameter, Signature, read_signature
-from pipesmith.pipelines.source import ClassReference
-from pipesmith.pipelines.targets import LoadOptions, Target, resolve
+
+if TYPE_CHECKING:  # imported where a task is read: `pipe --help` needs none of it
+    from pipesmith.pipelines.project import Project
+    from pipesmith.pipelines.signature import Parameter, Signature
+    from pipesmith.pipelines.targets import LoadOptions, Target
 
 _META = "pipesmith.task"
 _PREFIX = "--param."
@@ -55,6 +55,11 @@ def request_task(name: str, options: LoadOptions, *, run_registries: bool = Fals
 
     None of its code runs; only where a registry decides its tasks at run time, and `run_registries`, that file does.
     """
+    from pipesmith.pipelines.project import find_project
+    from pipesmith.pipelines.signature import read_signature
+    from pipesmith.pipelines.source import ClassReference
+    from pipesmith.pipelines.targets import resolve
+
     project = find_project()
     with output.results_stream():
         target = resolve(name, options, project, run_registries=run_registries)
@@ -69,6 +74,8 @@ class TaskCommand(TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Take the task's flags out of the arguments, and leave the rest to Typer."""
+        from pipesmith.pipelines.targets import LoadOptions
+
         line = _CommandLine(args, _general_flags(self, ctx))
         task = line.task
         if task is not None and not line.unknown_before_task:
@@ -263,6 +270,8 @@ def _parse(parameter: Parameter, flag: str, given: Sequence[str | bool]) -> Any:
 
 
 def _unknown_flag(token: str, known: Iterable[str], task: str | None) -> ParameterError:
+    from pipesmith.pipelines.names import near_miss
+
     name = token.partition("=")[0]
     if task is None:
         return ParameterError(

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from pipesmith.cli import output
 from pipesmith.pipelines.errors import InputError
-from pipesmith.pipelines.signature import Signature
+
+if TYPE_CHECKING:
+    from pipesmith.pipelines.signature import Signature
 
 
 def inline_rows(inputs: Sequence[str], signature: Signature | None, *, as_json: bool) -> Iterator[Any]:

@@ -8,6 +8,7 @@ import sys
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from pipesmith.pipelines.errors import PipeError
@@ -108,6 +109,15 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     for row in rows:
         table.add_row(*(_escape(cell) for cell in row))
     _console(sys.stdout).print(table)
+
+
+def short_place(place: object) -> str:
+    """Write a file:line as a reader finds it: from the working directory, or from the installed package on."""
+    text = str(place or "")
+    here = f"{Path.cwd()}{os.sep}"
+    if text.startswith(here):
+        return text[len(here) :]
+    return text.rpartition(f"site-packages{os.sep}")[2]
 
 
 def _escape(text: str) -> str:

@@ -13,6 +13,7 @@ from pipesmith.cli import output
 from pipesmith.cli.flags import TaskRequest
 from pipesmith.pipelines.loading import load
 from pipesmith.pipelines.plain import to_plain
+from pipesmith.pipelines.records.audio import decode_for
 from pipesmith.pipelines.targets import LoadOptions
 
 
@@ -61,7 +62,8 @@ class RunSession:
             writer = output.RowWriter(stream, form, named=several and form == "human")
             with output.status(f"Loading {self._name} ..."):
                 pipe = self._load()
-            rows = (Row(text, self._parameters, number) for number, text in enumerate(inputs, 1))
+            decoded = (decode_for(pipe, text) for text in inputs)
+            rows = (Row(one, self._parameters, number) for number, one in enumerate(decoded, 1))
             for outcome in run(pipe, rows):
                 if outcome.error is not None:
                     raise outcome.error

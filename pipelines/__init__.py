@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pipesmith.pipelines.registry import PIPELINE_REGISTRY
-
 if TYPE_CHECKING:
     from pipesmith.pipelines import testing
     from pipesmith.pipelines.loading import pipeline
+    from pipesmith.pipelines.registry import PIPELINE_REGISTRY
 
 __all__ = ["PIPELINE_REGISTRY", "pipeline", "testing"]
 
@@ -20,6 +19,8 @@ __all__ = ["PIPELINE_REGISTRY", "pipeline", "testing"]
 def __getattr__(name: str) -> Any:
     import importlib
 
+    if name == "PIPELINE_REGISTRY":
+        return importlib.import_module("pipesmith.pipelines.registry").PIPELINE_REGISTRY
     if name == "pipeline":
         return importlib.import_module("pipesmith.pipelines.loading").pipeline
     if name == "testing":

@@ -20,7 +20,7 @@ from pipesmith.pipelines.project import find_project
 from pipesmith.pipelines.registry import DefaultModel, ModelClass, PipelineEntry
 from pipesmith.pipelines.source import ClassReference
 from pipesmith.pipelines.targets import LoadOptions, Target, resolve
-from pipesmith.pipelines.user_code import describe, load_class, user_frame
+from pipesmith.pipelines.user_code import describe, load_class, missing_library, user_frame
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -231,7 +231,7 @@ def _dtype(name: str) -> Any:
     return dtype
 
 
-# The parts of a pipeline besides its model: the class's flag, the Auto class, and the files (globs) that hold one. Where
+# A pipeline's parts besides its model: the class's flag, the Auto class, and the files (globs) that hold one. Where
 # none of them is there the part is not asked for: it saves seconds of imports, and transformers 5 makes an empty
 # tokenizer out of nothing, which reads every word as unknown.
 _PARTS: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -331,6 +331,9 @@ def _failing(what: str) -> Iterator[None]:
 
 
 def _failed(what: str, error: Exception) -> PipelineLoadError:
+    library = missing_library(error)
+    if library is not None:
+        return PipelineLoadError(f"{what}: it needs {library}.", hint=f"Install it: pip install {library}")
     return PipelineLoadError(
         f"{what}: {describe(error)}.{user_frame(error)}", hint="Run again with --verbose for the whole traceback."
     )

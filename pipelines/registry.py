@@ -6,7 +6,6 @@ name is `loading.py`.
 
 from __future__ import annotations
 
-import importlib.metadata
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -19,6 +18,8 @@ from pipesmith.pipelines.project import Project, user_registry_file
 from pipesmith.pipelines.source import ClassReference, module_file, package_folder
 
 if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
     from pipesmith.pipelines.declarations import Declarations, Note
 
 Origin = Literal["project", "user", "package", "built-in", "transformers", "file", "checkpoint"]
@@ -214,6 +215,8 @@ def read_level(level: Origin, project: Project | None) -> Declarations:
 
 def _installed_declarations() -> Declarations:
     """Read the entries of the packages that declare `[project.entry-points."pipesmith.tasks"]`."""
+    import importlib.metadata
+
     from pipesmith.pipelines.declarations import Declarations, read_declarations
 
     entries: list[PipelineEntry] = []
@@ -231,7 +234,7 @@ def _installed_declarations() -> Declarations:
     return Declarations(tuple(entries), tuple(notes))
 
 
-def _entry_point_file(point: importlib.metadata.EntryPoint) -> Path | None:
+def _entry_point_file(point: EntryPoint) -> Path | None:
     """Locate an entry point's module through its distribution's files, without importing its parents."""
     parts = point.value.partition(":")[0].split(".")
     names = {"/".join(parts) + ".py", "/".join(parts) + "/__init__.py"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import linecache
+import re
 import sys
 import traceback
 from pathlib import Path
@@ -69,6 +70,18 @@ def load_class(reference: ClassReference) -> type[Any]:
     if not isinstance(found, type):
         raise PipelineLoadError(f"{reference} is {type(found).__name__}, not a class.")
     return found
+
+
+# Names of libraries as transformers' messages say them, and as pip does.
+_PIP_NAMES = {"PyAv": "av", "PIL": "Pillow", "Torchvision": "torchvision", "PyTesseract": "pytesseract"}
+
+
+def missing_library(error: BaseException) -> str | None:
+    """Return what to `pip install` if an exception says that a library is missing, else None."""
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        return error.name.partition(".")[0]
+    match = re.search(r"requires the (\w+) library", str(error)) if isinstance(error, ImportError) else None
+    return _PIP_NAMES.get(match[1], match[1].lower()) if match else None
 
 
 def describe(error: BaseException) -> str:

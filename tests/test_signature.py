@@ -1,4 +1,4 @@
-"""Parameters read from source: of the user's classes, and of all of transformers' own, checked against the live ones."""
+"""Parameters read from source: of users' classes, and of all of transformers' own against the live classes."""
 
 from __future__ import annotations
 
@@ -132,7 +132,8 @@ def test_a_pipeline_of_the_guide(tmp_path: Path) -> None:
         ),
         (
             '**kw\npre, post = {}, {}\nfor k, v in kw.items():\n    if k == "a":\n        pre[k] = v\n'
-            '    elif k in ("b", "c"):\n        post[k] = v\n    else:\n        raise ValueError(k)\nreturn pre, {}, post',
+            '    elif k in ("b", "c"):\n        post[k] = v\n    else:\n        raise ValueError(k)\n'
+            "return pre, {}, post",
             "a:p b:o c:o",
         ),
         (
@@ -262,7 +263,8 @@ def test_the_stage_s_annotation_comes_first_then_sanitize_s_then_the_default(tmp
 
 
 def test_names_alone_say_nothing_about_a_user_s_parameter(tmp_path: Path) -> None:
-    body = "timeout=None, my_kwargs=None, top_k=None\nreturn dict(timeout=timeout, my_kwargs=my_kwargs, top_k=top_k), {}, {}"
+    body = "timeout=None, my_kwargs=None, top_k=None\n"
+    body += "return dict(timeout=timeout, my_kwargs=my_kwargs, top_k=top_k), {}, {}"
     signature = read(tmp_path, pipeline(body, "text, timeout=None, my_kwargs=None, top_k=None"))
     assert {str(one.type) for one in signature.parameters} == {"str"}
 
@@ -516,7 +518,7 @@ def test_a_subclass_of_transformers_own_pipeline(tmp_path: Path) -> None:
         parameters = named(signature)
         assert signature.transformers_base == "TextClassificationPipeline"
         assert signature.is_pipeline and not signature.missing_methods
-        assert set(parameters) == {
+        assert set(parameters) - {"return_all_scores"} == {  # transformers 4 has that one
             *("scale", "function_to_apply", "top_k"),
             *("truncation", "max_length", "padding", "stride"),
         }
@@ -813,8 +815,7 @@ def test_reading_imports_neither_torch_nor_transformers(tmp_path: Path) -> None:
     import sys
     from pathlib import Path
     from pipesmith.pipelines.signature import read_signature
-    from pipesmith.pipelines.signature.names import pipeline_file
-from pipesmith.pipelines.source import ClassReference, package_folder
+    from pipesmith.pipelines.source import ClassReference, package_folder
     read_signature(ClassReference("PairPipeline", Path(sys.argv[1])))
     file = package_folder("transformers") / "pipelines" / "text_generation.py"
     assert len(read_signature(ClassReference("TextGenerationPipeline", file)).parameters) > 20
@@ -840,11 +841,13 @@ class _Live:
         self.pipe = cls.__new__(cls)
         self.pipe.model = MagicMock(name="model")
         self.pipe.model.config.num_labels = 9
+        del self.pipe.model.config.return_all_scores  # transformers 4 asks whether it is there
         self.pipe.model.output_modalities = ("text", "image", "audio")
         self.pipe.tokenizer = MagicMock(name="tokenizer")
         self.pipe.tokenizer.model_max_length = 512
         self.pipe.tokenizer.get_vocab.return_value = {"text": 1}
         self.pipe.processor = MagicMock(name="processor")
+        self.pipe.framework = "pt"  # transformers 4
         self.pipe.type = "seq2seq_whisper"
         self.pipe.task = "translation_en_to_de"
         self.pipe.assistant_model = self.pipe.assistant_tokenizer = None
@@ -871,7 +874,7 @@ class _Live:
                 continue
             is_taken = True
             found |= {stage for stage, keys in with_it.items() if keys != self.without[stage]}
-        assert is_taken, f"{self.name}.{name}: no value passed the checks"
+        assert is_taken or (self.name, name) in _ONLY_WITH_OTHERS, f"{self.name}.{name}: no value passed the checks"
         return found
 
 
@@ -892,7 +895,8 @@ _ONLY_WITH_OTHERS = {
     ("TokenClassificationPipeline", "delimiter", "preprocess"),  # with is_split_into_words
     ("TextGenerationPipeline", "add_special_tokens", "_forward"),  # with prefix
     ("AnyToAnyPipeline", "load_audio_from_video", "_forward"),  # with a Qwen-Omni model
-    ("Text2TextGenerationPipeline", "return_tensors", "postprocess"),
+    ("ImageTextToTextPipeline", "stop_sequence"),  # transformers 4: fails without generate_kwargs
+    ("ImageTextToTextPipeline", "stop_sequence", "_forward"),
 }
 
 
@@ -933,9 +937,7 @@ def test_parameters_of_transformers_tasks_are_those_of_the_live_classes(capsys: 
                 if (name, candidate, stage) not in _ONLY_WITH_OTHERS:
                     elsewhere.append((name, candidate, reached, parameter.stages))
     with capsys.disabled():
-        print(
-            f"\n{len(classes)} classes, {checked} parameters; missed {missed}, invented {invented}, stages {elsewhere}"
-        )
+        print(f"\n{len(classes)} classes, {checked} parameters:", f"{missed=}, {invented=}, {elsewhere=}")
     assert not missed
     assert not invented
     assert not elsewhere
@@ -951,10 +953,10 @@ def test_generation_fields_are_those_of_the_live_generation_config() -> None:
 
     live = {name for name in vars(GenerationConfig()) if not name.startswith("_")} - {"transformers_version"}
     signature = transformers_signature("TextGenerationPipeline")
-    assert live - set(named(signature)) == set()
+    assert live - set(named(signature)) <= {"is_assistant"}  # 4.57 sets it without reading it
     assert {one.name for one in signature.parameters if one.group == "generation"} <= live
     typed = {one.name: str(one.type) for one in signature.parameters if one.group == "generation"}
-    assert sum(kind == "str" for kind in typed.values()) < 8, typed
+    assert sum(kind == "str" for kind in typed.values()) < 6, typed
     assert all(one.doc for one in signature.parameters if one.name in ("max_new_tokens", "num_beams", "temperature"))
 
 
@@ -973,7 +975,6 @@ def transformers_signature(name: str) -> Signature:
         ("FillMaskPipeline", "tokenizer_kwargs", "json", "{}", "preprocess"),
         ("TextGenerationPipeline", "max_new_tokens", "int", None, "preprocess, _forward"),
         ("TextGenerationPipeline", "return_full_text", "bool", "computed", "postprocess"),
-        ("TextGenerationPipeline", "stop_sequence", "str, or a list", None, "_forward"),
         ("ZeroShotClassificationPipeline", "candidate_labels", "str, or a list", None, "preprocess"),
         ("ZeroShotClassificationPipeline", "multi_label", "bool", "false", "postprocess"),
         ("AutomaticSpeechRecognitionPipeline", "chunk_length_s", "float", "0", "preprocess"),

@@ -31,8 +31,7 @@ from pipesmith.pipelines.testing.tiny_architectures import (
 
 pytestmark = [
     pytest.mark.both_lines,
-    pytest.mark.filterwarnings("ignore::FutureWarning:transformers"),
-    pytest.mark.filterwarnings("ignore::DeprecationWarning:transformers"),
+    pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:DeprecationWarning"),  # by VITS in 4.57
     pytest.mark.filterwarnings("ignore:You seem to be using the pipelines sequentially:UserWarning"),
 ]
 
@@ -181,7 +180,7 @@ TASKS: dict[str, tuple[list[Any], dict[str, Any]]] = {
     "image-to-image": (IMAGES, {}),
     "image-to-text": (IMAGES, SHORT),
     "keypoint-matching": ([IMAGES[:2], IMAGES[1:], [IMAGES[0], IMAGES[2]]], {}),
-    "mask-generation": (IMAGES, {}),
+    "mask-generation": (IMAGES, {"pred_iou_thresh": -10.0, "stability_score_thresh": 0.0}),
     "object-detection": (IMAGES, {}),
     "question-answering": (QUESTIONS, {}),
     "summarization": (TEXTS, SHORT),
@@ -278,7 +277,7 @@ def test_task_runs_and_its_results_depend_on_the_input(pipe_of: Callable[..., An
     if task != "table-question-answering":  # a random TAPAS is sure of no cell
         assert not first == second == third
     again, settings = rows_of(task, tmp_path)
-    assert call(pipe, task, again[0], settings) == first
+    assert close(call(pipe, task, again[0], settings), first)
 
 
 @pytest.mark.parametrize(
@@ -338,7 +337,6 @@ def test_texts_get_visibly_different_scores(make: Callable[..., TinyModel], arch
         "translation",
         "text2text-generation",
         "question-answering",
-        "visual-question-answering",
     ],
 )
 def test_a_batch_of_three_equals_one_at_a_time(pipe_of: Callable[..., Any], tmp_path: Path, task: str) -> None:
@@ -546,8 +544,8 @@ def test_the_modality_chooses_for_the_base_model(kept: Path, settings: dict[str,
         (("AutoModelForCausalLM", "gpt3"), "There is no architecture gpt3.", "gpt2"),
         (("AutoModelForCausalLM", "qqqqqq"), "There is no architecture qqqqqq.", "The table holds bert,"),
         (("AutoModelForCausalLM", "mamba"), "mamba is not in the table of tiny models.", "gpt2"),
-        (("AutoModelForCausalLM", "vit"), "vit has no AutoModelForCausalLM.", "gpt2, llama"),
-        (("BertForMaskedLM", "gpt2"), "gpt2 has no BertForMaskedLM.", "bert"),
+        (("AutoModelForCausalLM", "vit"), "vit has no AutoModelForCausalLM in transformers", "gpt2, llama"),
+        (("BertForMaskedLM", "gpt2"), "gpt2 has no BertForMaskedLM in transformers", "bert"),
         (("AutoModelForSequenceClasification",), "has no model class AutoModelForSequenceClasification.", "Class"),
         (("BertTokenizer",), "has no model class BertTokenizer.", None),
         (("AutoModelForTimeSeriesPrediction",), "No tiny architecture is known", "AutoModelForCausalLM"),
@@ -594,3 +592,10 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         tiny_model("AutoModelForSequenceClassification", directory=tmp_path / "file")
     assert caught.value.hint is not None
     assert "XDG_CACHE_HOME" in caught.value.hint
+
+
+def test_a_broken_folder_is_named(tmp_path: Path) -> None:
+    tiny = tiny_model("AutoModelForSequenceClassification", directory=tmp_path)
+    (tiny.path / "config.json").unlink()
+    with pytest.raises(PipelineLoadError, match="is in the way of a tiny model"):
+        tiny_model("AutoModelForSequenceClassification", directory=tmp_path)

@@ -9,8 +9,6 @@ import typer
 from pipesmith.cli import output
 from pipesmith.cli.flags import parameter_row, request_task
 from pipesmith.cli.options import FormatOpt, ReportFormat, TaskArg
-from pipesmith.pipelines.registry import TaskListing
-from pipesmith.pipelines.targets import LoadOptions
 
 
 def info(ctx: typer.Context, task: TaskArg, format: FormatOpt = ReportFormat.human) -> None:
@@ -18,6 +16,9 @@ def info(ctx: typer.Context, task: TaskArg, format: FormatOpt = ReportFormat.hum
 
     Its source is read, not run.
     """
+    from pipesmith.pipelines.registry import TaskListing
+    from pipesmith.pipelines.targets import LoadOptions
+
     request = request_task(task, LoadOptions())
     signature = request.signature
     report: dict[str, Any] = TaskListing(request.target.entry).report()

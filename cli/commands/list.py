@@ -8,8 +8,6 @@ import typer
 
 from pipesmith.cli import output
 from pipesmith.cli.options import FormatOpt, ReportFormat
-from pipesmith.pipelines.project import find_project
-from pipesmith.pipelines.registry import list_tasks as read_tasks
 
 
 def list_tasks(
@@ -20,6 +18,9 @@ def list_tasks(
 
     Registries are read, not run.
     """
+    from pipesmith.pipelines.project import find_project
+    from pipesmith.pipelines.registry import list_tasks as read_tasks
+
     tasks, notes = read_tasks(find_project())
     if own:
         tasks = [task for task in tasks if task.entry.origin != "transformers"]
@@ -31,10 +32,17 @@ def list_tasks(
         output.print_json(report)
         return
     rows = [
-        [task.entry.task, task.entry.type, task.class_name, task.model_names, task.remark or task.entry.origin]
+        [
+            task.entry.task,
+            task.entry.type,
+            task.class_name,
+            task.model_names,
+            str(task.entry.default or "-"),
+            " ".join(filter(None, [output.short_place(task.entry.place), f"({task.remark or task.entry.origin})"])),
+        ]
         for task in tasks
     ]
-    output.print_table(["task", "type", "class", "model classes", "from"], rows)
+    output.print_table(["task", "type", "class", "model classes", "default model", "from"], rows)
     for note in notes:
         output.note(f"{note.place}: {note.message}")
     unread = sum(note.unread for note in notes)

@@ -10,8 +10,6 @@ from pipesmith.cli import output
 from pipesmith.cli.flags import parse_object, parse_settings, task_request
 from pipesmith.cli.inputs import inline_rows, stdin_rows
 from pipesmith.cli.options import DeviceOpt, ModelOpt, RevisionOpt, RowFormatOpt, TaskArg, VerboseOpt
-from pipesmith.cli.session import RunSession
-from pipesmith.pipelines.targets import LoadOptions
 
 
 def run(
@@ -63,6 +61,9 @@ def run(
 
     The task's own parameters are flags: `pipe run TASK --help` lists them.
     """
+    from pipesmith.cli.session import RunSession
+    from pipesmith.pipelines.targets import LoadOptions
+
     request = task_request(ctx)
     rows = inline_rows(inputs, request.signature, as_json=json_inputs) if inputs and inputs != ["-"] else None
     if rows is None:

@@ -56,7 +56,7 @@ def read_declarations(file: Path, origin: Origin, *, import_root: Path | None = 
     interpreter = Interpreter(collector.add, root, collector.import_root)
     notes: list[Note] = []
     try:
-        interpreter.load(file)
+        interpreter.load(file, at_once=True)
     except TooMuch:
         place = interpreter.position or Place(file, 1)
         notes.append(Note(place, "reading stopped here: too much to evaluate; what follows is not listed"))

@@ -15,7 +15,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from pipesmith.pipelines.declarations.values import External, Registry, Value, Version, is_plain
-from pipesmith.pipelines.source import package_folder
+from pipesmith.pipelines.source import absolute_module, package_folder
 
 UNDECIDED = object()  # no answer; None is one
 
@@ -124,13 +124,36 @@ def is_available(name: str) -> bool | None:
 def can_import(dotted: str, names: tuple[str, ...]) -> bool | None:
     """Tell whether `from dotted import names`, or `import dotted`, works; None if only trying would tell."""
     first = dotted.partition(".")[0]
+    if first == "pipesmith":
+        return True
     if first in sys.builtin_module_names:
         return True if not names else None
     if first not in sys.stdlib_module_names and package_folder(first) is None:
         return False
     if first == "transformers" and any(gone_from_transformers(name) for name in names):
         return False
-    return True if dotted == first and not names else None
+    if not names:
+        return True if dotted == first else None
+    return True if all(_offers(dotted, name) for name in names) else None
+
+
+def _offers(dotted: str, name: str) -> bool:
+    """Tell whether a module of Python, torch or transformers speaks of a name; of other packages nothing is said."""
+    first = dotted.partition(".")[0]
+    if first not in ("transformers", "torch") and first not in sys.stdlib_module_names:
+        return False
+    files = [absolute_module(dotted)[0]]
+    if dotted == "transformers":  # the Auto classes are not named in its __init__.py
+        files.append(absolute_module("transformers.models.auto.modeling_auto")[0])
+    return any(file is not None and re.search(rf"\b{name}\b", _text(file)) is not None for file in files)
+
+
+@functools.cache
+def _text(file: Path) -> str:
+    try:
+        return file.read_text("utf-8", errors="replace")
+    except OSError:
+        return ""
 
 
 def gone_from_transformers(name: str) -> bool:

@@ -126,30 +126,31 @@ class Imports(Expressions):
 
     def _tree(self, file: Path) -> ast.Module | None:
         """Parse a file; note one that cannot be parsed, or raise the error if it is the registry itself."""
+        is_main = self._main is None
+        self._main = self._main or file
         line = 1
         try:
-            size = file.stat().st_size
-            if self._main is None:
-                self._main = file
+            if is_main:
                 return parse(file)
-            if self._bytes_read + size <= MAX_BYTES:
-                self._bytes_read += size
+            self._bytes_read += file.stat().st_size
+            if self._bytes_read <= MAX_BYTES:
                 return parse(file)
             if self._is_full:
                 return None  # noted before
             self._is_full = True
             message = f"not read, nor what else is imported: the files are larger than {MAX_BYTES:,} bytes together"
-        except (PipelineLoadError, OSError, RecursionError, MemoryError) as error:
-            if file == self._main and isinstance(error, PipelineLoadError):
+        except PipelineLoadError as error:
+            if is_main:
                 raise
-            message = "does not parse: its expressions are nested too deeply"
-            if file == self._main or isinstance(error, OSError):
-                raise PipelineLoadError(f"{file} {message}.") from error
             cause = error.__cause__
-            if isinstance(cause, SyntaxError):
-                line, message = cause.lineno or 1, f"does not parse: {cause.msg}"
-            elif isinstance(error, PipelineLoadError):
-                message = "does not parse"
+            line = (cause.lineno or 1) if isinstance(cause, SyntaxError) else 1
+            message = f"does not parse: {cause.msg}" if isinstance(cause, SyntaxError) else "cannot be read"
+        except (RecursionError, MemoryError) as error:
+            message = "does not parse: its expressions are nested too deeply"
+            if is_main:
+                raise PipelineLoadError(f"{file} {message}.") from error
+        except OSError:
+            message = "cannot be read"
         self.notes.append(Note(Place(file, line), message))
         return None
 

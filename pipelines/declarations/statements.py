@@ -329,8 +329,7 @@ class Statements(Imports):
             self.assign(node.target, self.evaluate(node.value, frame), frame)
 
     def _AugAssign(self, node: ast.AugAssign, frame: Frame) -> None:
-        load = ast.parse(ast.unparse(node.target), mode="eval").body  # the target, as an expression that reads it
-        before, value = self.evaluate(load, frame), self.evaluate(node.value, frame)
+        before, value = self.evaluate(node.target, frame), self.evaluate(node.value, frame)
         if isinstance(before, list) and isinstance(node.op, ast.Add) and isinstance(value, (list, tuple)):
             self.mutate(before, "extend", [value], {}, node)  # in place: other names see it
         elif isinstance(before, dict) and isinstance(node.op, ast.BitOr) and isinstance(value, dict):

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pipesmith.pipelines.errors import InputError, PipeError
-from pipesmith.pipelines.user_code import describe, user_frame
+from pipesmith.pipelines.user_code import describe, missing_library, user_frame
 
 _STAGES = ("preprocess", "_forward", "postprocess", "_sanitize_parameters")
 
@@ -35,10 +35,14 @@ def row_error(pipe: Any, inputs: Any, parameters: Mapping[str, Any], error: Exce
             return too_long
     name = type(pipe).__name__
     where = f"{name}.{stage}" if stage else name
-    explained = InputError(
-        f"{where} fails: {describe(error)}.{user_frame(error)}",
-        hint="Run again with --verbose for the whole traceback.",
-    )
+    library = missing_library(error)
+    if library is not None:
+        explained = InputError(f"{where} needs the package {library}.", hint=f"Install it: pip install {library}")
+    else:
+        explained = InputError(
+            f"{where} fails: {describe(error)}.{user_frame(error)}",
+            hint="Run again with --verbose for the whole traceback.",
+        )
     explained.__cause__ = error
     return explained
 

@@ -1,6 +1,7 @@
 """Types that transformers' own pipelines show by the names of their parameters alone.
 
-For files of transformers, and what goes to its `generate`: a parameter of a user's that nothing describes is text. Tuned on transformers 5.23.
+For files of transformers, and for what goes to its `generate`: a user's parameter that nothing describes is text.
+Tuned on transformers 5.23.
 """
 
 from __future__ import annotations

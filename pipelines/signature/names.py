@@ -139,9 +139,9 @@ def _bind(found: _Bindings, statement: ast.stmt) -> None:
     elif isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name) and statement.value:
         found.names.setdefault(statement.target.id, []).append(statement.value)
     elif type(statement).__name__ == "TypeAlias":  # `type X = ...`, Python 3.12; the class is absent before
-        alias, value = getattr(statement, "name", None), getattr(statement, "value", None)
-        if isinstance(alias, ast.Name) and isinstance(value, ast.expr):
-            found.names.setdefault(alias.id, []).append(value)
+        bound_name, value = getattr(statement, "name", None), getattr(statement, "value", None)
+        if isinstance(bound_name, ast.Name) and isinstance(value, ast.expr):
+            found.names.setdefault(bound_name.id, []).append(value)
 
 
 def resolve(file: Path, node: ast.AST, depth: int = 0) -> Found | None:

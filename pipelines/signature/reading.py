@@ -39,7 +39,8 @@ from pipesmith.pipelines.signature.parameter_types import (
     unite,
     value_type,
 )
-from pipesmith.pipelines.signature.routing import Given, Route, Routing, read_routing, routes_of
+from pipesmith.pipelines.signature.routes import Given, Route, Routing, routes_of
+from pipesmith.pipelines.signature.routing import read_routing
 from pipesmith.pipelines.signature.stages import ABSENT, Stage, StageArgument, read_stages
 from pipesmith.pipelines.source import ClassReference, absolute_module, parse
 
@@ -299,9 +300,8 @@ class _Reader:
             if given.default == "" and arguments:
                 default = next((one for one in defaults[:-1] if one.kinds), NOTHING)
             written = self._unwritten_type(given, default, entry, field)
-        return self._narrowed(
-            given, replace(written, nullable=written.nullable or any(a.nullable for a in annotations))
-        )
+        nullable = any(one.nullable for one in (written, *annotations))
+        return self._narrowed(given, routes, replace(written, nullable=nullable))
 
     def _unwritten_type(
         self, given: Given, default: ParameterType, entry: Documented | None, field: PassedOn | None
@@ -312,10 +312,10 @@ class _Reader:
         enum = self.routing.enums.get(given.name)
         if enum is not None:
             return enum_choices(enum)
-        if default.choices:
-            return default
+        conventional = (conventional_type(given.name) if given.owner.in_transformers else None) or NOTHING
+        if default.choices:  # a strategy for padding may be True or False as well
+            return unite([default, ParameterType(("bool",))]) if "bool" in conventional.kinds else default
         if given.owner.in_transformers:
-            conventional = conventional_type(given.name) or NOTHING
             checked = _checked_type(self.routing.kinds.get(given.name, set()))
             members = self.routing.members.get(given.name)
             listed = enum_type(members) if members is not None else NOTHING
@@ -326,8 +326,14 @@ class _Reader:
             return said  # a default of 0 says int, its docstring float
         return _first_telling(default, passed, said)
 
-    def _narrowed(self, given: Given, kind: ParameterType) -> ParameterType:
-        """Add the closed set that a check shows, and None where the default is a sentinel for it."""
+    def _takes_lists(self, route: Route) -> bool:
+        stage = self.stages.get(route.stage)
+        return stage is not None and route.key is not None and route.is_same and stage.takes_lists(route.key)
+
+    def _narrowed(self, given: Given, routes: list[Route], kind: ParameterType) -> ParameterType:
+        """Add what checks show (lists, a closed set), and None where the default is a sentinel for it."""
+        if given.owner.in_transformers and any(self._takes_lists(route) for route in routes):
+            kind = replace(kind, is_list=True)
         options = self.routing.checks.get(given.name)
         if options and kind.kinds == ("str",) and not kind.choices and not kind.is_list:
             closed = literal_type([one for one in options if one is not None])

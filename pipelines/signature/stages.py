@@ -97,9 +97,8 @@ class Stage:
             return False
         for statement in (one for part in node.body for one in ast.walk(part) if isinstance(one, ast.If)):
             test = statement.test
-            if not (
-                isinstance(test, ast.Call) and last_name(test.func) == "isinstance" and last_name(test.args[0]) == key
-            ):
+            is_checked = isinstance(test, ast.Call) and last_name(test.func) == "isinstance"
+            if not (isinstance(test, ast.Call) and is_checked and last_name(test.args[0]) == key):
                 continue
             set_to = [one.value for one in statement.body if isinstance(one, ast.Assign) and _sets(one, key)]
             if any(isinstance(value, (ast.List, ast.Tuple)) for value in set_to):

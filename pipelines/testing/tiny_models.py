@@ -172,10 +172,10 @@ def _choose_architecture(name: str, model_type: str | None, modality: str | None
         )
     if chosen not in ARCHITECTURES:
         raise _no_architecture(chosen)
-    if chosen not in _architectures_with(name):
-        fitting = [other for other in ARCHITECTURES if other in _architectures_with(name)]
+    if not _has(chosen, name):
+        fitting = [other for other in ARCHITECTURES if _has(other, name)]
         raise PipelineLoadError(
-            f"{chosen} has no {name}.",
+            f"{chosen} has no {name} in transformers {transformers.__version__}.",
             hint=f"With that class: {', '.join(fitting)}." if fitting else f"No architecture in the table has {name}.",
         )
     return chosen
@@ -203,14 +203,16 @@ def _no_architecture(model_type: str) -> PipelineLoadError:
     )
 
 
-def _architectures_with(name: str) -> set[str]:
-    """The model types that have a model of this class; a concrete class has its own only."""
+def _has(architecture: str, name: str) -> bool:
+    """Whether this transformers has a model of that class for that architecture."""
     import transformers
 
+    if architecture not in transformers.CONFIG_MAPPING:
+        return False
+    config_class = transformers.CONFIG_MAPPING[architecture]
     model_class = getattr(transformers, name)
-    if getattr(model_class, "config_class", None) is not None:
-        return {model_class.config_class.model_type}
-    return {config.model_type for config in model_class._model_mapping}
+    own_config = getattr(model_class, "config_class", None)
+    return bool(own_config is config_class if own_config is not None else config_class in model_class._model_mapping)
 
 
 def _nearest(name: str, names: list[str]) -> str | None:
@@ -236,9 +238,12 @@ def _build_in_place(folder: Path, name: str, architecture: str, seed: int) -> No
         unfinished.chmod(0o755)  # mkdtemp makes a private folder
         try:
             unfinished.rename(folder)
-        except OSError:  # another process was first; equal seeds give equal bits, so its folder is as good
+        except OSError as error:
+            # else another process was first: equal seeds give equal bits, so its folder is as good
             if not (folder / "config.json").is_file():
-                raise
+                raise PipelineLoadError(
+                    f"{folder} is in the way of a tiny model: {error.strerror}.", hint=f"rm -r {folder}"
+                ) from error
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
 
@@ -406,10 +411,10 @@ def _cache_folder() -> Path:
 
 @functools.cache
 def _recipe_key() -> str:
-    """Name what a checkpoint depends on beside its arguments: transformers' version and this table's source."""
+    """Name what a checkpoint depends on beside its arguments: transformers' version, and the source of its making."""
     import transformers
 
     digest = hashlib.sha256()
-    for module in ("tiny_models.py", "tiny_architectures.py", "tiny_tokenizers.py"):
-        digest.update(Path(__file__).with_name(module).read_bytes())
+    for module in sorted(Path(__file__).parent.glob("tiny_*.py")):
+        digest.update(module.read_bytes())
     return f"{transformers.__version__}/{digest.hexdigest()[:12]}"

@@ -1,0 +1,468 @@
+"""What an expression of `_sanitize_parameters` is made of."""
+
+from __future__ import annotations
+
+import ast
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+from pipesmith.pipelines.signature.classes import ClassSource, Lineage, Method, named_arguments
+from pipesmith.pipelines.signature.constants import UNKNOWN, constant
+from pipesmith.pipelines.signature.dictionaries import Dictionaries
+from pipesmith.pipelines.signature.names import Definition, Function, is_enum, last_name, lookup_constant, resolve
+from pipesmith.pipelines.signature.routes import Routing
+from pipesmith.pipelines.signature.values import Entry, Frame, Value, both, compared, join, made_of
+
+MOST_STEPS = 20_000
+_DEEPEST_CALL = 5
+
+
+class Expressions(Dictionaries, ABC):
+    """Evaluates expressions to values; statements are `routing.py`'s."""
+
+    def __init__(self, lineage: Lineage, routing: Routing) -> None:
+        super().__init__(routing)
+        self.lineage = lineage
+        self.steps = 0
+        self._depth = 0
+        self._set_on_self: set[str] | None = None
+
+    @abstractmethod
+    def _assign(self, target: ast.expr, value: Value, frame: Frame) -> None:
+        """`target = value`."""
+
+    @abstractmethod
+    def _loop(
+        self,
+        target: ast.expr,
+        iterable: ast.expr,
+        body: Sequence[ast.AST],
+        frame: Frame,
+        run: Callable[[], object],
+    ) -> None:
+        """Call `run` for each turn of a loop that is to be walked, with the loop's names bound."""
+
+    @abstractmethod
+    def _call(
+        self,
+        node: Function,
+        file: Path,
+        owner: ClassSource,
+        bound_values: dict[str, Value],
+        spread: Value | None,
+        *,
+        bound: bool,
+    ) -> Value:
+        """Walk a function whose arguments are `bound_values` and, for the others, what `spread` holds."""
+
+    def _evaluate(self, node: ast.expr, frame: Frame) -> Value:
+        self.steps += 1
+        if self.steps > MOST_STEPS:
+            return Value()
+        if isinstance(node, ast.Name):
+            return self._name(node, frame)
+        if isinstance(node, ast.Constant):
+            return Value(default=node.value)
+        if isinstance(node, ast.Attribute):
+            return self._attribute(node, frame)
+        if isinstance(node, ast.Dict):
+            return self._dict(node, frame)
+        if isinstance(node, (ast.Tuple, ast.List, ast.Set)):
+            return self._sequence(node, frame)
+        if isinstance(node, ast.Subscript):
+            return self._subscript(node, frame)
+        if isinstance(node, ast.Call):
+            return self._called(node, frame)
+        if isinstance(node, ast.Compare):
+            return self._compare(node, frame)
+        if isinstance(node, ast.BoolOp):
+            return self._bool(node, frame)
+        if isinstance(node, ast.UnaryOp):
+            return self._unary(node, frame)
+        if isinstance(node, ast.IfExp):
+            return self._conditional(node, frame)
+        if isinstance(node, ast.BinOp):
+            return self._binary(node, frame)
+        if isinstance(node, ast.NamedExpr):
+            value = self._evaluate(node.value, frame)
+            self._assign(node.target, value, frame)
+            return value
+        if isinstance(node, ast.DictComp):
+            return self._dict_comprehension(node, frame)
+        if isinstance(node, (ast.ListComp, ast.SetComp, ast.GeneratorExp)):
+            return self._comprehension(node, frame)
+        if isinstance(node, ast.Lambda):
+            return Value()
+        parts = [child for child in ast.iter_child_nodes(node) if isinstance(child, ast.expr)]
+        return made_of([self._evaluate(part, frame) for part in parts])
+
+    def _name(self, node: ast.Name, frame: Frame) -> Value:
+        value = frame.names.get(node.id)
+        if value is None:
+            return Value(default=lookup_constant(frame.file, node))
+        self.routing.used |= value.origins
+        return value
+
+    def _attribute(self, node: ast.Attribute, frame: Frame) -> Value:
+        if isinstance(node.value, ast.Name) and node.value.id in (frame.receiver, "cls"):
+            return Value(default=self._class_constant(node.attr))
+        if isinstance(node.value, ast.Name) and node.value.id not in frame.names:
+            return Value(default=lookup_constant(frame.file, node))
+        return made_of([self._evaluate(node.value, frame)])
+
+    def _class_constant(self, name: str) -> object:
+        """A constant written in the class (`self.KEYS`), unless a method of the class sets it."""
+        if self._set_on_self is None:
+            nodes = (node for source in self.lineage.sources for node in ast.walk(source.node))
+            stored = (node for node in nodes if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store))
+            self._set_on_self = {node.attr for node in stored}
+        if name in self._set_on_self:
+            return UNKNOWN
+        for source in self.lineage.sources:
+            for statement in source.node.body:
+                if isinstance(statement, ast.Assign) and any(last_name(one) == name for one in statement.targets):
+                    return constant(statement.value, partial(lookup_constant, source.file))
+        return UNKNOWN
+
+    def _dict(self, node: ast.Dict, frame: Frame) -> Value:
+        made = Value(default={} if not node.keys else UNKNOWN)
+        for key_node, value_node in zip(node.keys, node.values, strict=True):
+            value = self._evaluate(value_node, frame)
+            if key_node is None:
+                self._merge_free(made, value)
+                continue
+            key = self._evaluate(key_node, frame).default
+            if isinstance(key, str):
+                made.entries[key] = Entry(value, True)
+            else:
+                made.origins |= value.all_origins()
+        if not made.all_origins() and made.rest is None:
+            made.default = constant(node, partial(lookup_constant, frame.file))
+        return made
+
+    def _sequence(self, node: ast.Tuple | ast.List | ast.Set, frame: Frame) -> Value:
+        items = [self._evaluate(item, frame) for item in node.elts]
+        starred = any(isinstance(item, ast.Starred) for item in node.elts)
+        defaults = [item.default for item in items]
+        default: object = UNKNOWN if starred or any(one is UNKNOWN for one in defaults) else defaults
+        if isinstance(node, ast.Tuple) and isinstance(default, list):
+            default = tuple(default)
+        made = Value(default=default, items=None if starred else items)
+        if len(items) == 1 and items[0].same is not None:
+            made.same = items[0].same
+            self.routing.kinds.setdefault(items[0].same, set()).add("list")
+        if starred:
+            made.origins = made_of(items).origins
+        return made
+
+    def _subscript(self, node: ast.Subscript, frame: Frame) -> Value:
+        container = self._evaluate(node.value, frame)
+        key = self._evaluate(node.slice, frame)
+        self._note_enum(node.value, key, frame)
+        if isinstance(key.default, str) and (container.rest is not None or key.default in container.entries):
+            return self._read_key(container, key.default, None, node, frame)
+        if container.rest is not None and key.any_key is not None:
+            return Value(any_key=set(key.any_key))
+        if isinstance(key.default, str) and container.is_dictionary and not container.origins:
+            created = Value()
+            container.entries[key.default] = Entry(created, frame.reached)
+            return created
+        if (
+            isinstance(key.default, int)
+            and container.items
+            and -len(container.items) <= key.default < len(container.items)
+        ):
+            return container.items[key.default]
+        return made_of([container, key])
+
+    def _compare(self, node: ast.Compare, frame: Frame) -> Value:
+        left = self._evaluate(node.left, frame)
+        rights = [self._evaluate(one, frame) for one in node.comparators]
+        op, right = node.ops[0], rights[0]
+        if isinstance(op, (ast.In, ast.NotIn)) and len(rights) == 1:
+            truth = self._contains(left, right, node, frame)
+            if truth is not None:
+                if isinstance(op, ast.NotIn) and truth.default is not UNKNOWN:
+                    truth.default = not truth.default
+                return truth
+        made = made_of([left, *rights])
+        if len(rights) == 1:
+            made.default = compared(left.default, op, right.default)
+        if any(one.any_key is not None for one in (left, right)):
+            # the key of a loop: the strings that it is compared with are walked on their own
+            made.default = isinstance(op, (ast.NotIn, ast.NotEq)) if right.default is not UNKNOWN else UNKNOWN
+            made.any_key = None if right.default is not UNKNOWN else set()
+        return made
+
+    def _contains(self, left: Value, right: Value, node: ast.Compare, frame: Frame) -> Value | None:
+        """`"key" in kwargs`: a reading of the key."""
+        if not isinstance(left.default, str) or left.origins:
+            return None
+        key = left.default
+        if right.rest is not None and key not in right.rest:
+            value = self._read_key(right, key, None, node, frame)
+            entry = right.entries.get(key)
+            return Value(set(value.origins), False if entry is None else entry.by_default or False)
+        if key in right.entries:
+            by_default = right.entries[key].by_default
+            return Value(right.entries[key].value.all_origins(), UNKNOWN if by_default is None else by_default)
+        if right.is_dictionary and not right.origins:
+            return Value(default=False)
+        return None
+
+    def _bool(self, node: ast.BoolOp, frame: Frame) -> Value:
+        values = [self._evaluate(one, frame) for one in node.values]
+        made = values[0]
+        for value in values[1:]:
+            made = join(made, value)
+        made.default = UNKNOWN
+        for value in values:
+            if value.default is UNKNOWN:
+                break
+            made.default = value.default
+            if bool(value.default) == isinstance(node.op, ast.Or):
+                return made
+        else:
+            return made
+        # `unknown and False` is False, whatever comes first
+        deciding = [one for one in values if one.default is not UNKNOWN]
+        made.default = UNKNOWN
+        if isinstance(node.op, ast.And) and any(not one.default for one in deciding):
+            made.default = False
+        return made
+
+    def _unary(self, node: ast.UnaryOp, frame: Frame) -> Value:
+        value = self._evaluate(node.operand, frame)
+        made = made_of([value])
+        made.any_key = value.any_key
+        if value.default is not UNKNOWN:
+            default = value.default
+            made.default = (not default) if isinstance(node.op, ast.Not) else constant(node)
+        return made
+
+    def _conditional(self, node: ast.IfExp, frame: Frame) -> Value:
+        test = self._evaluate(node.test, frame)
+        body, orelse = self._evaluate(node.body, frame), self._evaluate(node.orelse, frame)
+        made = join(body, orelse)
+        if test.default is UNKNOWN:
+            made.default = UNKNOWN
+        else:
+            made.default = (body if test.default else orelse).default
+        if not made.all_origins() and not made.is_dictionary:
+            made.origins |= test.all_origins()
+        return made
+
+    def _binary(self, node: ast.BinOp, frame: Frame) -> Value:
+        left, right = self._evaluate(node.left, frame), self._evaluate(node.right, frame)
+        if isinstance(node.op, ast.BitOr) and (left.is_dictionary or right.is_dictionary):
+            made = Value()
+            self._merge_free(made, left)
+            self._merge_free(made, right)
+            return made
+        made = made_of([left, right])
+        if not made.origins:
+            made.default = constant(node, partial(lookup_constant, frame.file))
+        return made
+
+    def _dict_comprehension(self, node: ast.DictComp, frame: Frame) -> Value:
+        made = Value()
+        if len(node.generators) != 1:
+            parts = [one.iter for one in node.generators]
+            return made_of([self._evaluate(part, frame) for part in parts])
+        generator = node.generators[0]
+
+        def run() -> None:
+            reached = frame.reached
+            tests = [self._evaluate(test, frame) for test in generator.ifs]
+            if any(test.default is not UNKNOWN and not test.default and not test.origins for test in tests):
+                return
+            for test in tests:
+                reached = both(reached, None if test.default is UNKNOWN else bool(test.default))
+            with self._guarded(frame, made_of(tests), reached=reached):
+                self._write(made, self._evaluate(node.key, frame), self._evaluate(node.value, frame), node, frame)
+
+        self._loop(generator.target, generator.iter, [*generator.ifs, node.key, node.value], frame, run)
+        return made
+
+    def _comprehension(self, node: ast.ListComp | ast.SetComp | ast.GeneratorExp, frame: Frame) -> Value:
+        made = Value()
+
+        def run() -> None:
+            made.origins |= self._evaluate(node.elt, frame).all_origins()
+
+        generator = node.generators[0]
+        self._loop(generator.target, generator.iter, [node.elt], frame, run)
+        return made
+
+    # calls
+
+    def _called(self, node: ast.Call, frame: Frame) -> Value:
+        if isinstance(node.func, ast.Attribute):
+            method = self._super_call(node.func, frame)
+            if method is not None and method.node is not None:
+                return self._follow(method.node, method.file, method.owner, node, frame, bound=not method.is_static)
+            on_dictionary = self._dictionary_method(node.func, node, frame)
+            if on_dictionary is not None:
+                return on_dictionary
+        if isinstance(node.func, ast.Name):
+            made = self._builtin(node.func.id, node, frame)
+            if made is not None:
+                return made
+        values = [self._evaluate(one.value if isinstance(one, ast.Starred) else one, frame) for one in node.args]
+        values += [self._evaluate(one.value, frame) for one in node.keywords]
+        if len(values) == 1:
+            self._note_enum(node.func, values[0], frame)
+        if any(value.is_dictionary for value in values):
+            followed = self._helper_call(node, frame)
+            if followed is not None:
+                return followed
+            if any(value.rest is not None for value in values):
+                self.routing.note(
+                    frame.file, node, f"{ast.unparse(node.func)}(...) gets the parameters and was not read"
+                )
+        if isinstance(node.func, ast.Attribute):
+            values.append(self._evaluate(node.func.value, frame))
+        return made_of(values)
+
+    def _note_enum(self, func: ast.expr, argument: Value, frame: Frame) -> None:
+        """`Mode[mode.upper()]`, `Mode(mode)`: the parameter is text for a member of Mode."""
+        if len(argument.origins) != 1 or not isinstance(func, ast.Name) or func.id in frame.names:
+            return
+        found = resolve(frame.file, func)
+        if isinstance(found, Definition) and isinstance(found.node, ast.ClassDef) and is_enum(found.node):
+            self.routing.enums[next(iter(argument.origins))] = found.node
+
+    def _super_call(self, func: ast.Attribute, frame: Frame) -> Method | None:
+        """`super().method`, `Base.method`: the method that is meant."""
+        if isinstance(func.value, ast.Call) and last_name(func.value.func) == "super":
+            return self.lineage.method(func.attr, after=frame.owner)
+        if func.attr == "_sanitize_parameters" and isinstance(func.value, (ast.Name, ast.Attribute)):
+            found = resolve(frame.file, func.value)
+            if isinstance(found, Definition) and isinstance(found.node, ast.ClassDef):
+                owners = [one for one in self.lineage.sources if one.node is found.node]
+                return self.lineage.method(func.attr) if not owners else _method_of(self.lineage, owners[0], func.attr)
+        return None
+
+    def _helper_call(self, node: ast.Call, frame: Frame) -> Value | None:
+        """Follow `self.helper(...)` and a function of the user's that gets a dictionary."""
+        if isinstance(node.func, ast.Attribute):
+            if isinstance(node.func.value, ast.Name) and node.func.value.id == frame.receiver:
+                method = self.lineage.method(node.func.attr)
+                if method is not None and method.node is not None:
+                    return self._follow(method.node, method.file, method.owner, node, frame, bound=not method.is_static)
+            return None
+        found = resolve(frame.file, node.func)
+        if isinstance(found, Definition) and isinstance(found.node, (ast.FunctionDef, ast.Lambda)):
+            return self._follow(found.node, found.file, frame.owner, node, frame, bound=False)
+        return None
+
+    def _follow(
+        self, node: Function, file: Path, owner: ClassSource, call: ast.Call, frame: Frame, *, bound: bool
+    ) -> Value:
+        """Walk a function that is called, with the values of its arguments."""
+        if self._depth >= _DEEPEST_CALL:
+            return Value()
+        named, _, _ = named_arguments(node, bound=bound)
+        arguments = [one for one in call.args if not (isinstance(one, ast.Name) and one.id == frame.receiver)]
+        values = {
+            argument.arg: self._evaluate(value, frame)
+            for argument, value in zip(named, arguments, strict=False)
+            if not isinstance(value, ast.Starred)
+        }
+        spread: Value | None = None
+        for keyword in call.keywords:
+            value = self._evaluate(keyword.value, frame)
+            if keyword.arg is not None:
+                values[keyword.arg] = value
+            else:
+                spread = spread or Value()
+                self._merge_free(spread, value)
+        if spread is not None and spread.rest is not None:
+            spread.rest = spread.rest | set(values)  # given twice is a TypeError
+        self._depth += 1
+        try:
+            return self._call(node, file, owner, values, spread, bound=bound)
+        finally:
+            self._depth -= 1
+
+    def _dictionary_method(self, func: ast.Attribute, node: ast.Call, frame: Frame) -> Value | None:
+        """`update`, `get`, `pop`, `setdefault`, `copy` of a dictionary."""
+        if func.attr not in ("update", "get", "pop", "setdefault", "copy", "items", "keys", "values"):
+            return None
+        container = self._evaluate(func.value, frame)
+        arguments = [self._evaluate(one, frame) for one in node.args if not isinstance(one, ast.Starred)]
+        if func.attr == "update":
+            for value in arguments:
+                self._merge(container, value, frame)
+            for keyword in node.keywords:
+                value = self._evaluate(keyword.value, frame)
+                if keyword.arg is None:
+                    self._merge(container, value, frame)
+                else:
+                    self._write_key(container, keyword.arg, value, frame)
+            return Value(default=None)
+        if func.attr == "copy":
+            made = Value()
+            self._merge_free(made, container)
+            return made
+        if func.attr in ("items", "keys", "values") or not arguments:
+            return None
+        key = arguments[0]
+        default = arguments[1] if len(arguments) > 1 else Value(default=None)
+        if func.attr == "setdefault":
+            if isinstance(key.default, str) and key.default not in container.entries:
+                self._write_key(container, key.default, default, frame)
+            return default
+        if key.any_key is not None and container.rest is not None:
+            return Value(any_key=set(key.any_key))
+        if not isinstance(key.default, str) or not (container.is_dictionary or container.origins):
+            return None
+        value = self._read_key(container, key.default, default, node, frame)
+        if func.attr == "pop":
+            container.entries.pop(key.default, None)
+            if container.rest is not None:
+                container.rest.add(key.default)
+        return value
+
+    def _builtin(self, name: str, node: ast.Call, frame: Frame) -> Value | None:
+        if name == "dict":
+            made = Value()
+            for argument in node.args:
+                self._merge_free(made, self._evaluate(argument, frame))
+            for keyword in node.keywords:
+                value = self._evaluate(keyword.value, frame)
+                if keyword.arg is None:
+                    self._merge_free(made, value)
+                else:
+                    made.entries[keyword.arg] = Entry(value, True)
+            return made
+        if name == "isinstance" and len(node.args) == 2:
+            return self._isinstance(node.args[0], node.args[1], frame)
+        if name in ("list", "tuple", "set", "frozenset") and len(node.args) == 1:
+            value = self._evaluate(node.args[0], frame)
+            default = list(value.default) if isinstance(value.default, (list, tuple)) else UNKNOWN
+            return Value(set(value.origins), default, value.same, items=value.items)
+        return None
+
+    def _isinstance(self, subject: ast.expr, types: ast.expr, frame: Frame) -> Value:
+        value = self._evaluate(subject, frame)
+        options = types.elts if isinstance(types, ast.Tuple) else [types]
+        names = [last_name(option) for option in options]
+        if value.same is not None:
+            self.routing.kinds.setdefault(value.same, set()).update(name for name in names if name)
+        made = made_of([value])
+        known = {"int": int, "float": float, "str": str, "bool": bool, "dict": dict, "list": list, "tuple": tuple}
+        if value.default is not UNKNOWN and all(name in known for name in names):
+            made.default = isinstance(value.default, tuple(known[name] for name in names if name))
+        elif value.default is None:
+            made.default = False
+        return made
+
+
+def _method_of(lineage: Lineage, owner: ClassSource, name: str) -> Method | None:
+    """Find what `Owner.name` is."""
+    sources = lineage.sources
+    place = [one.node for one in sources].index(owner.node)
+    return Lineage(sources[place:]).method(name)
