@@ -73,7 +73,9 @@ def _chosen_model(target: Target, options: LoadOptions) -> DefaultModel:
             raise PipelineLoadError(f"{entry.task} names no model class.", hint="Name one with --pt-model.")
         first = entry.pt_model[0]
         model_class = load_class(first) if isinstance(first, ClassReference) else first
-        return DefaultModel(str(tiny_model(model_class, architecture or None, modality=entry.type).path))
+        return DefaultModel(
+            str(tiny_model(model_class, architecture or None, modality=entry.type, task=entry.task).path)
+        )
     return chosen
 
 
@@ -150,9 +152,7 @@ def _load_model(
     first_error: Exception | None = None
     for candidate in taken:
         try:
-            live, info = candidate.from_pretrained(
-                model.model, config=config, output_loading_info=True, **hub, **arguments
-            )
+            live, info = _from_pretrained(candidate, model.model, config=config, **hub, **arguments)
         except Exception as error:  # transformers raises what it likes; the next class may take the weights
             first_error = first_error or error
             continue
@@ -163,6 +163,18 @@ def _load_model(
         f"The weights of {model} do not load as {taken[0].__name__}: {describe(first_error)}.",
         hint="Run again with --verbose for the whole traceback.",
     ) from first_error
+
+
+def _from_pretrained(model_class: Any, name: str, **arguments: Any) -> tuple[Any, Mapping[str, Any]]:
+    """Load a model, and what transformers says of the weights that it found."""
+    try:
+        live, info = model_class.from_pretrained(name, output_loading_info=True, **arguments)
+    except AttributeError as error:
+        if "'tuple' object" not in str(error):
+            raise
+        # An override that goes on to use what it has loaded, as decision models' does, cannot hand the report out.
+        return model_class.from_pretrained(name, **arguments), {}
+    return live, info
 
 
 def _listed(classes: Sequence[Any]) -> str:
@@ -207,7 +219,9 @@ def _check_loaded(
     live: Any, info: Mapping[str, Any], model: DefaultModel, candidate: Any, options: LoadOptions
 ) -> None:
     missing = sorted(info.get("missing_keys") or ())
-    mismatched = sorted(str(key[0]) if isinstance(key, (tuple, list)) else str(key) for key in info["mismatched_keys"])
+    mismatched = sorted(
+        str(key[0]) if isinstance(key, (tuple, list)) else str(key) for key in info.get("mismatched_keys") or ()
+    )
     if (not missing and not mismatched) or options.allow_random_weights:
         return
     names = [*missing, *mismatched]

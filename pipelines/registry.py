@@ -108,28 +108,17 @@ def default_model(value: Any) -> DefaultModel | None:
     )
 
 
-def class_reference(text: str, folder: Path) -> ClassReference:
-    """Read a class written as text: `module.Class` beside a registry file, or `path/file.py:Class`.
+def _class_reference(text: str, file: Path) -> ClassReference:
+    """Read a class written as text in a registry file, in the same way as `pipe list` reads it."""
+    from pipesmith.pipelines.declarations.classes import class_of_text
 
-    Args:
-        text: what the entry says.
-        folder: the folder of the registry file.
-
-    Raises:
-        ProjectError: the text names no class.
-    """
-    if ":" in text:
-        path, _, name = text.rpartition(":")
-        if path.endswith(".py") and name.isidentifier():
-            return ClassReference(name, folder / Path(path).expanduser())
-    module, _, name = text.rpartition(".")
-    if module and all(part.isidentifier() for part in [*module.split("."), name]):
-        file = module_file(folder.joinpath(*module.split(".")))
-        return ClassReference(name, file or folder.joinpath(*module.split(".")).with_suffix(".py"))
-    raise ProjectError(
-        f"pipeline_class={text!r} names no class.",
-        hint='Write "module.Class" for module.py beside the registry, or "/path/file.py:Class".',
-    )
+    resolved = class_of_text(text, file, file.parent, None)
+    if resolved is None:
+        raise ProjectError(
+            f"pipeline_class={text!r} names no class.",
+            hint='Write "module.Class" for module.py beside the registry, or "/path/file.py:Class".',
+        )
+    return resolved.reference
 
 
 def _model_classes(value: Any) -> tuple[ModelClass, ...]:
@@ -170,7 +159,7 @@ class PipelineRegistry:
         file = Path(caller.f_code.co_filename)
         self._entries[task] = PipelineEntry(
             task,
-            class_reference(pipeline_class, file.parent) if isinstance(pipeline_class, str) else pipeline_class,
+            _class_reference(pipeline_class, file) if isinstance(pipeline_class, str) else pipeline_class,
             _model_classes(pt_model),
             _model_classes(tf_model),
             default_model(default),
@@ -201,26 +190,30 @@ def read_level(level: Origin, project: Project | None) -> Declarations:
 
     if level == "transformers":
         return transformers_declarations()
+    found = [read_declarations(file, level, import_root=root) for file, root in _registry_files(level, project)]
+    return Declarations(
+        tuple(entry for declarations in found for entry in declarations.entries),
+        tuple(note for declarations in found for note in declarations.notes),
+    )
+
+
+def _registry_files(level: Origin, project: Project | None) -> list[tuple[Path, Path | None]]:
+    """Return the registry files of a level that are there, each with the folder its package is imported from."""
     if level == "package":
-        return _installed_declarations()
+        return _installed_registry_files()
     file = {
         "project": project.registry_file if project else None,
         "user": user_registry_file(),
         "built-in": Path(__file__).parent / "builtin" / "__init__.py",
-    }[level]
-    if file is None or not file.is_file():
-        return Declarations((), ())
-    return read_declarations(file, level)
+    }.get(level)
+    return [(file, None)] if file is not None and file.is_file() else []
 
 
-def _installed_declarations() -> Declarations:
-    """Read the entries of the packages that declare `[project.entry-points."pipesmith.tasks"]`."""
+def _installed_registry_files() -> list[tuple[Path, Path | None]]:
+    """Find the modules that packages declare as `[project.entry-points."pipesmith.tasks"]`."""
     import importlib.metadata
 
-    from pipesmith.pipelines.declarations import Declarations, read_declarations
-
-    entries: list[PipelineEntry] = []
-    notes: list[Note] = []
+    files: list[tuple[Path, Path | None]] = []
     for point in importlib.metadata.entry_points(group="pipesmith.tasks"):
         file = _entry_point_file(point)
         if file is None:
@@ -228,10 +221,9 @@ def _installed_declarations() -> Declarations:
                 f"The entry point {point.name} = {point.value} names a module that is not there.",
                 hint=f"Reinstall {point.dist.name if point.dist else 'its package'}, or uninstall it.",
             )
-        found = read_declarations(file, "package")
-        entries += found.entries
-        notes += found.notes
-    return Declarations(tuple(entries), tuple(notes))
+        depth = point.value.count(".") + (file.name == "__init__.py")
+        files.append((file, file.parents[depth]))
+    return files
 
 
 def _entry_point_file(point: EntryPoint) -> Path | None:
@@ -271,30 +263,31 @@ def find_entry(task: str, project: Project | None, *, run_registries: bool = Fal
     live = PIPELINE_REGISTRY.get(task)
     if live is not None:
         return live
-    unread_files: dict[Path, Origin] = {}
+    unread_levels: list[Origin] = []
     unread_places: list[Place] = []
     known: list[str] = []
     for level in LEVELS:
         declarations = read_level(level, project)
-        unread_files.update({note.place.file: level for note in declarations.notes if note.unread and not note.task})
-        unread_places += [note.place for note in declarations.notes if note.unread]
+        unread = [note.place for note in declarations.notes if note.unread and not note.task]
+        unread_places += unread
+        unread_levels += [level] if unread else []
         matches = [entry for entry in declarations.entries if entry.task == task]
         if matches:
-            return _decide(matches, run_registries)
-        if run_registries and unread_files:
-            found = _run_registries(task, unread_files)
+            return _decide(matches, project, run_registries)
+        if run_registries and unread_levels:
+            found = _run_registries(task, unread_levels, project)
             if found is not None:
                 return found
         known += [entry.task for entry in declarations.entries]
     return _alias_or_error(task, project, known, unread_places)
 
 
-def _decide(matches: list[PipelineEntry], run_registries: bool) -> PipelineEntry:
+def _decide(matches: list[PipelineEntry], project: Project | None, run_registries: bool) -> PipelineEntry:
     """Take the one entry of a level, or the one that running its registry leaves."""
     first = matches[0]
     undecided = first.unread or (len(matches) > 1 and all(entry.condition for entry in matches))
-    if undecided and run_registries and first.place:
-        found = _run_registries(first.task, {first.place.file: first.origin})
+    if undecided and run_registries:
+        found = _run_registries(first.task, [first.origin], project)
         if found is not None:
             return found
     if len(matches) > 1 and not undecided:
@@ -305,15 +298,16 @@ def _decide(matches: list[PipelineEntry], run_registries: bool) -> PipelineEntry
     return first
 
 
-def _run_registries(task: str, files: Mapping[Path, Origin]) -> PipelineEntry | None:
+def _run_registries(task: str, levels: Iterable[Origin], project: Project | None) -> PipelineEntry | None:
     """Run registry files whose entries cannot be read, and return what they registered under a name."""
     from pipesmith.pipelines.user_code import load_module
 
-    for file, origin in files.items():
-        load_module(file)
-        entry = PIPELINE_REGISTRY.get(task) or transformers_entry(task)
-        if entry is not None:
-            return replace(entry, origin=origin, place=entry.place or Place(file, 1))
+    for level in levels:
+        for file, _ in _registry_files(level, project):
+            load_module(file)
+            entry = PIPELINE_REGISTRY.get(task) or transformers_entry(task)
+            if entry is not None:
+                return replace(entry, origin=level, place=entry.place or Place(file, 1))
     return None
 
 

@@ -60,6 +60,8 @@ def _parse(file: Path, _mtime: int, _size: int) -> ast.Module:
         return ast.parse(text, str(file))
     except (SyntaxError, ValueError) as error:  # ValueError: a NUL byte
         raise PipelineLoadError(*syntax_sentence(file, error)) from error
+    except (RecursionError, MemoryError) as error:
+        raise PipelineLoadError(f"{file} does not parse: it is nested too deeply.") from error
 
 
 def syntax_sentence(file: Path, error: SyntaxError | ValueError) -> tuple[str]:

@@ -185,8 +185,9 @@ def test_results_become_plain_json(pipe: Pipe, folder: Path) -> None:
             class Point:
                 x: float
                 y: object
-            return {"tensor": torch.eye(2, dtype=torch.bfloat16), "scalar": numpy.float32(0.5), 
-                    "array": numpy.arange(3), "point": Point(1.5, numpy.int64(2)), "nan": float("nan"), 3: {1, 2}, "bytes": b"ab", "pair": (1, 2)}
+            return {"tensor": torch.eye(2, dtype=torch.bfloat16), "scalar": numpy.float32(0.5),
+                    "array": numpy.arange(3), "point": Point(1.5, numpy.int64(2)), "nan": float("nan"),
+                    3: {1, 2}, "bytes": b"ab", "pair": (1, 2)}
             return {"length"
         """)
         .strip()

@@ -162,6 +162,46 @@ def test_where_a_parameter_goes(tmp_path: Path, body: str, expected: str) -> Non
     assert signature.notes == ()
 
 
+def test_shapes_of_real_projects(tmp_path: Path) -> None:
+    text = """
+    from transformers import Pipeline
+
+    class Base(Pipeline):
+        def _sanitize_parameters(self, question=None, limit: int = 50, **kwargs):
+            self.pre = {}
+            if question is not None:
+                self.pre["question"] = question
+            forward = {"num_beams": 4, "do_sample": False}
+            forward.update(kwargs)
+            return self.pre, {"limit": limit, **forward}, {}
+
+        def preprocess(self, text, question=None): ...
+
+        def _forward(self, x, limit=1, **kwargs):
+            lang = kwargs.pop("lang", "en")
+            return self.model.generate(**x, **kwargs)
+
+        def postprocess(self, x, *, mode="all"): ...
+
+    class MyPipeline(Base):
+        def _sanitize_parameters(self, *args, limit=20, query=None, **kwargs):
+            self.query = query
+            pre, forward, post = super()._sanitize_parameters(*args, limit=limit, style="x", **kwargs)
+            post = {"mode": "first", **post}
+            if kwargs.get("mode"):
+                post["mode"] = kwargs["mode"]
+            return pre, forward, post
+    """
+    parameters = named(read(tmp_path, text))
+    assert parameters["question"].stages == ("preprocess",)
+    assert (parameters["limit"].stages, parameters["limit"].default) == (("_forward",), "20")
+    assert (parameters["query"].stages, parameters["query"].warning) == ((), None)
+    assert (parameters["mode"].stages, parameters["mode"].default) == (("_forward", "postprocess"), '"first"')
+    assert (parameters["lang"].stages, parameters["lang"].default) == (("_forward",), '"en"')
+    assert (parameters["num_beams"].group, parameters["num_beams"].default) == ("generation", "4")
+    assert parameters["do_sample"].default == "false"
+
+
 def test_keys_in_constants_and_helpers_are_found(tmp_path: Path) -> None:
     text = """
     from transformers import Pipeline
@@ -372,19 +412,21 @@ def test_enumerations_are_choices(tmp_path: Path) -> None:
         SMALL = enum.auto()
         LARGE = enum.auto()
     """
-    body = """a=None, b=None, c=None, d=None
+    body = """a=None, b=None, c=None, d=None, e: Strategy | None = None
     if isinstance(a, str):
         a = Strategy[a.upper()]
     if c not in (None, "x", "y"):
         raise ValueError(c)
-    return dict(a=a, b=b, c=c, d=d), {}, {}"""
+    return dict(a=a, b=b, c=c, d=d, e=e), {}, {}"""
     body = body.replace("\n    ", "\n")
-    signature = read(tmp_path, pipeline(body, "text, a=Strategy.FIRST, b=Size.SMALL, c=None, d=1", head=head))
-    a, b, c, _ = signature.parameters
+    signature = read(tmp_path, pipeline(body, "text, a=Strategy.FIRST, b=Size.SMALL, c=None, d=1, e=None", head=head))
+    a, b, c, _, e = signature.parameters
     assert (a.type.choices, a.default, a.warning) == (("first", "last"), None, None)
     assert b.type.choices == ("SMALL", "LARGE")
     assert b.warning == "the code compares it with members of Size, which text does not equal"
     assert c.type.choices == ("x", "y")
+    assert e.type.choices == ("first", "last")
+    assert e.warning == "the code compares it with members of Strategy, which text does not equal"
 
 
 def test_keywords_that_go_to_generate_or_to_the_tokenizer_are_flags(tmp_path: Path) -> None:

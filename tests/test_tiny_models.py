@@ -352,6 +352,36 @@ def test_a_batch_of_three_equals_one_at_a_time(pipe_of: Callable[..., Any], tmp_
     assert close(plain(batched), plain(single))
 
 
+@pytest.mark.parametrize(
+    ("task", "name", "architecture"),
+    [
+        ("text-classification", "AutoModelForSequenceClassification", "distilbert"),
+        ("text-classification", "AutoModelForSequenceClassification", "roberta"),
+        ("text-classification", "AutoModelForSequenceClassification", "gpt2"),
+        ("text-classification", "AutoModelForSequenceClassification", "llama"),
+        ("text-classification", "AutoModelForSequenceClassification", "t5"),
+        ("text-generation", "AutoModelForCausalLM", "llama"),
+        ("object-detection", "AutoModelForObjectDetection", "detr"),
+        ("image-segmentation", "AutoModelForSemanticSegmentation", "segformer"),
+        ("automatic-speech-recognition", "AutoModelForSpeechSeq2Seq", "whisper"),
+    ],
+)
+def test_other_architectures_run_and_batch_as_well(
+    make: Callable[..., TinyModel], tmp_path: Path, task: str, name: str, architecture: str
+) -> None:
+    import transformers
+
+    pipe = transformers.pipeline(task, model=str(make(name, architecture).path), device="cpu")
+    results = []
+    for batch_size in (3, 1):
+        rows, settings = rows_of(task, tmp_path)
+        if architecture == "whisper":
+            settings = {"generate_kwargs": {"max_new_tokens": 4}}
+        results.append(plain(list(pipe(Rows(rows), batch_size=batch_size, **settings))))
+    assert len(results[0]) == 3
+    assert close(*results)
+
+
 class Rows:
     """A dataset in memory, the form that every pipeline takes row by row."""
 

@@ -34,7 +34,6 @@ from pipesmith.pipelines.registry import DefaultModel, Origin, PipelineEntry
 from pipesmith.pipelines.source import ClassReference
 
 PARAMETERS = ("task", "pipeline_class", "pt_model", "tf_model", "default", "type")
-_ABSENT = None
 _WORDS = {"pipeline_class": "class", "default": "default model"}
 
 
@@ -59,7 +58,7 @@ class Collector:
         """Turn a registration into an entry for each alternative among its arguments, or into a note."""
         given, problems = _bound(registration)
         self._note_all(registration, None, problems)
-        values = expand(tuple(given.get(name, _ABSENT) for name in PARAMETERS), registration.node)
+        values = expand(tuple(given.get(name) for name in PARAMETERS), registration.node)
         if isinstance(values, Unknown):
             self._note(registration, "has too many alternatives to be listed")
             return

@@ -68,29 +68,22 @@ class Dictionaries:
             value.default = default
         container.entries[key] = Entry(value, by_default)
 
-    def _merge(self, container: Value, other: Value, frame: Frame) -> None:
-        """`container.update(other)`."""
+    def _merge(self, container: Value, other: Value, reached: bool | None = True) -> None:
+        """`container.update(other)`, at a point that is reached when no parameter is given, or is not."""
         container.origins |= other.origins
         if other.all_origins() or other.is_dictionary:
             container.default = UNKNOWN
         for key, entry in other.entries.items():
-            reached = both(frame.reached, entry.by_default)
-            if reached is True or key not in container.entries:
-                container.entries[key] = Entry(entry.value, reached)
+            by_default = both(reached, entry.by_default)
+            if by_default is True or key not in container.entries:
+                container.entries[key] = Entry(entry.value, by_default)
             else:
                 old = container.entries[key]
                 joined = join(old.value, entry.value)
-                joined.default = old.value.default if reached is False else UNKNOWN
-                container.entries[key] = Entry(joined, old.by_default if reached is False else None)
+                joined.default = old.value.default if by_default is False else UNKNOWN
+                container.entries[key] = Entry(joined, old.by_default if by_default is False else None)
         if other.rest is not None:
             container.rest = set(other.rest) if container.rest is None else container.rest & other.rest
-
-    def _merge_free(self, made: Value, other: Value) -> None:
-        """Merge into a dictionary that is just being made: no condition stands between."""
-        made.origins |= other.origins
-        made.entries.update(other.entries)
-        if other.rest is not None:
-            made.rest = set(other.rest) if made.rest is None else made.rest & other.rest
 
     def _read_key(self, container: Value, key: str, default: Value | None, node: ast.AST, frame: Frame) -> Value:
         """Read a key, with `default` for `.get(key, default)`."""

@@ -15,7 +15,7 @@ from pipesmith.pipelines.signature.names import Definition, Function, is_enum, l
 from pipesmith.pipelines.signature.routes import Routing
 from pipesmith.pipelines.signature.values import Entry, Frame, Value, both, compared, join, made_of
 
-MOST_STEPS = 20_000
+MOST_STEPS = 8_000
 _DEEPEST_CALL = 5
 
 
@@ -107,7 +107,10 @@ class Expressions(Dictionaries, ABC):
 
     def _attribute(self, node: ast.Attribute, frame: Frame) -> Value:
         if isinstance(node.value, ast.Name) and node.value.id in (frame.receiver, "cls"):
-            return Value(default=self._class_constant(node.attr))
+            kept = frame.names.get(f"self.{node.attr}")
+            if kept is not None:
+                self.routing.used |= kept.origins
+            return kept if kept is not None else Value(default=self._class_constant(node.attr))
         if isinstance(node.value, ast.Name) and node.value.id not in frame.names:
             return Value(default=lookup_constant(frame.file, node))
         return made_of([self._evaluate(node.value, frame)])
@@ -131,7 +134,7 @@ class Expressions(Dictionaries, ABC):
         for key_node, value_node in zip(node.keys, node.values, strict=True):
             value = self._evaluate(value_node, frame)
             if key_node is None:
-                self._merge_free(made, value)
+                self._merge(made, value)
                 continue
             key = self._evaluate(key_node, frame).default
             if isinstance(key, str):
@@ -258,8 +261,8 @@ class Expressions(Dictionaries, ABC):
         left, right = self._evaluate(node.left, frame), self._evaluate(node.right, frame)
         if isinstance(node.op, ast.BitOr) and (left.is_dictionary or right.is_dictionary):
             made = Value()
-            self._merge_free(made, left)
-            self._merge_free(made, right)
+            self._merge(made, left)
+            self._merge(made, right)
             return made
         made = made_of([left, right])
         if not made.origins:
@@ -378,7 +381,7 @@ class Expressions(Dictionaries, ABC):
                 values[keyword.arg] = value
             else:
                 spread = spread or Value()
-                self._merge_free(spread, value)
+                self._merge(spread, value)
         if spread is not None and spread.rest is not None:
             spread.rest = spread.rest | set(values)  # given twice is a TypeError
         self._depth += 1
@@ -395,17 +398,17 @@ class Expressions(Dictionaries, ABC):
         arguments = [self._evaluate(one, frame) for one in node.args if not isinstance(one, ast.Starred)]
         if func.attr == "update":
             for value in arguments:
-                self._merge(container, value, frame)
+                self._merge(container, value, frame.reached)
             for keyword in node.keywords:
                 value = self._evaluate(keyword.value, frame)
                 if keyword.arg is None:
-                    self._merge(container, value, frame)
+                    self._merge(container, value, frame.reached)
                 else:
                     self._write_key(container, keyword.arg, value, frame)
             return Value(default=None)
         if func.attr == "copy":
             made = Value()
-            self._merge_free(made, container)
+            self._merge(made, container)
             return made
         if func.attr in ("items", "keys", "values") or not arguments:
             return None
@@ -430,11 +433,11 @@ class Expressions(Dictionaries, ABC):
         if name == "dict":
             made = Value()
             for argument in node.args:
-                self._merge_free(made, self._evaluate(argument, frame))
+                self._merge(made, self._evaluate(argument, frame))
             for keyword in node.keywords:
                 value = self._evaluate(keyword.value, frame)
                 if keyword.arg is None:
-                    self._merge_free(made, value)
+                    self._merge(made, value)
                 else:
                     made.entries[keyword.arg] = Entry(value, True)
             return made

@@ -19,6 +19,7 @@ from pipesmith.pipelines.signature.names import (
     Definition,
     PipelineBase,
     class_body,
+    is_enum,
     lookup_constant,
     resolve,
     resolve_name,
@@ -239,18 +240,26 @@ class _Reader:
     def _through_rest(self, found: set[str]) -> Iterator[Parameter]:
         """Yield what a stage names and gets with the var-keyword, though nothing else mentions it."""
         for stage in self._rest_stages():
-            for argument in stage.arguments.values():
-                if argument.name in found or not self._rest_reaches(argument.name):
+            arguments = list(stage.arguments.values())
+            if not stage.method.owner.in_transformers:  # transformers takes out keys that are its own affair
+                arguments += [
+                    StageArgument(name, None, default, stage.method.file, stage.method)
+                    for name, default in stage.keys_read()
+                ]
+            for argument in arguments:
+                name = argument.name
+                if name in found or not self._rest_reaches(name):
                     continue
-                found.add(argument.name)
-                entry = self.docs.of(argument.name)
+                found.add(name)
+                entry = self.docs.of(name)
+                default = stage.default(name) if name in stage.arguments else argument.default
                 yield Parameter(
-                    name=argument.name,
+                    name=name,
                     stages=tuple(one.name for one in self._rest_stages()),
                     type=self._argument_type(argument, entry),
-                    default=as_typed(_none_if_absent(stage.default(argument.name))),
+                    default=as_typed(self.routing.presets.get(name, _none_if_absent(default))),
                     doc=entry.text if entry else "",
-                    required=argument.default is ABSENT,
+                    required=argument.default is ABSENT and name not in self.routing.presets,
                 )
 
     def _passed_on(self, found: set[str]) -> Iterator[Parameter]:
@@ -262,7 +271,8 @@ class _Reader:
                     continue
                 found.add(field.name)
                 stages = tuple(stage.name for stage in self._rest_stages())
-                yield Parameter(field.name, stages, field.type, None, field.doc, group)
+                default = as_typed(self.routing.presets.get(field.name))
+                yield Parameter(field.name, stages, field.type, default, field.doc, group)
 
     def _rest_stages(self) -> list[Stage]:
         return [self.stages[name] for name in STAGES if name in self.routing.rest and name in self.stages]
@@ -409,7 +419,18 @@ class _Reader:
         for argument in self._stage_arguments(routes):
             if isinstance(argument.default, EnumMember):
                 return argument.default.enum
-        return self.routing.members.get(given.name)
+            annotation = self._enum_in(argument.annotation, _resolver(argument.file, argument.method.owner))
+            if annotation is not None:
+                return annotation
+        return self._enum_in(given.annotation, _resolver(given.file)) or self.routing.members.get(given.name)
+
+    def _enum_in(self, annotation: ast.expr | None, resolver: Resolve) -> ast.ClassDef | None:
+        """Find the enumeration that an annotation names."""
+        for node in ast.walk(annotation) if annotation is not None else ():
+            found = resolver(node) if isinstance(node, (ast.Name, ast.Attribute)) else None
+            if found is not None and isinstance(found.node, ast.ClassDef) and is_enum(found.node):
+                return found.node
+        return None
 
     def _unknown_parameters(self) -> str:
         if self.routing.refused or any(not stage.takes_anything for stage in self._rest_stages()):

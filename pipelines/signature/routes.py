@@ -58,6 +58,7 @@ class Routing:
         routes: their ways into the stages.
         keys: for each stage the keys written, whatever they are made of.
         rest: for each stage that unknown parameters reach, the names that do not get there.
+        presets: values of keys that the method sets where unknown parameters go too.
         refused: unknown parameters raise a TypeError.
         used: parameters that are read at all.
         checks: closed sets of values that a check with `raise` shows.
@@ -71,6 +72,7 @@ class Routing:
     routes: list[Route] = field(default_factory=list)
     keys: dict[str, set[str]] = field(default_factory=dict)
     rest: dict[str, set[str]] = field(default_factory=dict)
+    presets: dict[str, object] = field(default_factory=dict)
     refused: bool = False
     used: set[str] = field(default_factory=set)
     checks: dict[str, list[object]] = field(default_factory=dict)

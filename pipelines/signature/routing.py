@@ -16,7 +16,7 @@ from pathlib import Path
 from pipesmith.pipelines.signature.classes import STAGES, ClassSource, Lineage, Method, named_arguments
 from pipesmith.pipelines.signature.constants import UNKNOWN, EnumMember, constant
 from pipesmith.pipelines.signature.expressions import MOST_STEPS, Expressions
-from pipesmith.pipelines.signature.names import Function, lookup_constant
+from pipesmith.pipelines.signature.names import Function, last_name, lookup_constant
 from pipesmith.pipelines.signature.routes import Given, Route, Routing, routes_of
 from pipesmith.pipelines.signature.values import Entry, Frame, Value, both, join, key_or_pair, made_of, negated
 
@@ -50,6 +50,8 @@ def _collect(routing: Routing, result: Value, method: Method) -> None:
                 routing.routes.append(Route(name, stage, key, is_same, is_inner, entry.by_default, default))
         if value.rest is not None:
             routing.rest[stage] = value.rest
+            fixed = [(key, entry) for key, entry in value.entries.items() if entry.by_default]
+            routing.presets.update((key, entry.value.default) for key, entry in fixed if not entry.value.all_origins())
     for stage, missing in routing.rest.items():  # a key that is read and not popped travels on with the rest
         for name in routing.given:
             if name not in missing and not any(route.stage == stage for route in routes_of(routing, name)):
@@ -257,7 +259,7 @@ class _Walk(Expressions):
     def _augment(self, statement: ast.AugAssign, frame: Frame) -> None:
         value = self._evaluate(statement.value, frame)
         if isinstance(statement.op, ast.BitOr):  # d |= other
-            self._merge(self._evaluate(statement.target, frame), value, frame)
+            self._merge(self._evaluate(statement.target, frame), value, frame.reached)
             return
         old = self._evaluate(statement.target, frame)
         self._assign(statement.target, made_of([old, value]), frame)
@@ -372,8 +374,9 @@ class _Walk(Expressions):
             container = self._evaluate(target.value, frame)
             key = self._evaluate(target.slice, frame)
             self._write(container, key, value, target, frame)
-        elif isinstance(target, ast.Attribute):
-            self._evaluate(target.value, frame)
+        elif isinstance(target, ast.Attribute) and last_name(target.value) == frame.receiver:
+            name = f"self.{target.attr}"
+            frame.names[name] = self._settled(frame.names.get(name), value, frame)
 
     def _settled(self, old: Value | None, new: Value, frame: Frame) -> Value:
         """Return what a name holds after an assignment that may or may not happen."""

@@ -105,6 +105,28 @@ class Stage:
                 return True
         return False
 
+    def keys_read(self) -> Iterator[tuple[str, object]]:
+        """Yield the keys that the stage reads from its var-keyword, and their defaults: `kwargs.pop("lang", "en")`."""
+        if self.keywords is None or self.method.node is None:
+            return
+        for node in ast.walk(self.method.node):
+            key: ast.expr | None = None
+            default: object = None
+            if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load) and self._is_keywords(node.value):
+                key = node.slice
+            elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.args:
+                if node.func.attr not in ("get", "pop") or not self._is_keywords(node.func.value):
+                    continue
+                key = node.args[0]
+                lookup = partial(lookup_constant, self.method.file)
+                default = constant(node.args[1], lookup) if len(node.args) > 1 else None
+            name = constant(key) if key is not None else None
+            if isinstance(name, str):
+                yield name, default
+
+    def _is_keywords(self, node: ast.expr) -> bool:
+        return isinstance(node, ast.Name) and node.id == self.keywords
+
     def keyword_sinks(self) -> set[str]:
         """Return which of "generation" and "tokenizer" get the stage's var-keyword."""
         if self.keywords is None:

@@ -1,0 +1,118 @@
+"""`pipe run TASK --model tiny INPUT` for transformers' own tasks, from the shell's point of view."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from support import Ran
+
+Pipe = Callable[..., Ran]
+pytestmark = pytest.mark.both_lines
+
+LABELS = ["--candidate-labels", "a", "--candidate-labels", "b"]
+INPUTS = {
+    "audio-classification": ["tone.wav"],
+    "automatic-speech-recognition": ["tone.wav"],
+    "depth-estimation": ["noise.png"],
+    "document-question-answering": [
+        "--json",
+        '{"image": "noise.png", "question": "what?", "word_boxes": [["a", [0, 0, 9, 9]]]}',
+    ],
+    "feature-extraction": ["two words"],
+    "fill-mask": ["one [MASK] word"],
+    "image-classification": ["noise.png"],
+    "image-feature-extraction": ["noise.png"],
+    "image-segmentation": ["noise.png"],
+    "image-text-to-text": ["--max-new-tokens", "3", "--json", '{"images": "noise.png", "text": "<image> hi"}'],
+    "object-detection": ["noise.png"],
+    "table-question-answering": ["--json", '{"table": {"a": ["1", "2"]}, "query": "what?"}'],
+    "text-classification": ["two words"],
+    "text-generation": ["--max-new-tokens", "3", "two words"],
+    "text-to-audio": ["two words"],
+    "token-classification": ["two words"],
+    "video-classification": ["noise.mp4"],
+    "zero-shot-audio-classification": [*LABELS, "tone.wav"],
+    "zero-shot-classification": [*LABELS, "two words"],
+    "zero-shot-image-classification": [*LABELS, "noise.png"],
+    "zero-shot-object-detection": ["--json", '{"image": "noise.png", "candidate_labels": ["a", "b"]}'],
+}
+
+
+@pytest.fixture(scope="module")
+def media(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A picture of 80 x 64 pixels, a second of sound at 22,050 Hz in two channels, and two seconds of video."""
+    import numpy as np
+    import soundfile
+    from PIL import Image
+
+    folder = tmp_path_factory.mktemp("media")
+    noise = np.random.default_rng(0)
+    Image.fromarray(noise.integers(0, 255, (64, 80, 3), dtype=np.uint8)).save(folder / "noise.png")
+    tone = np.sin(np.arange(22_050) / 20).astype("float32")
+    soundfile.write(folder / "tone.wav", np.stack([tone, tone], axis=1), 22_050)
+    try:
+        import av
+    except ImportError:
+        return folder
+    with av.open(str(folder / "noise.mp4"), "w") as container:
+        stream = container.add_stream("mpeg4", rate=8)
+        stream.width = stream.height = 64
+        for _ in range(16):
+            frame = av.VideoFrame.from_ndarray(noise.integers(0, 255, (64, 64, 3), dtype=np.uint8))
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return folder
+
+
+@pytest.mark.parametrize("task", INPUTS)
+def test_task_runs_on_a_tiny_model(pipe: Pipe, media: Path, monkeypatch: pytest.MonkeyPatch, task: str) -> None:
+    monkeypatch.chdir(media)
+    if task == "video-classification":
+        pytest.importorskip("av")
+    if task == "table-question-answering":
+        pytest.importorskip("pandas")
+    ran = pipe("run", task, "--model", "tiny", *INPUTS[task])
+    assert ran.code == 0, ran.err
+    assert len(ran.rows) == 1 and ran.rows[0]
+
+
+def test_result_is_that_of_transformers_for_a_dataset(pipe: Pipe, tiny_checkpoint: Path, folder: Path) -> None:
+    from torch.utils.data import Dataset
+    from transformers import pipeline
+
+    class Rows(Dataset):  # type: ignore[type-arg]
+        def __len__(self) -> int:
+            return 2
+
+        def __getitem__(self, index: int) -> str:
+            return ["one", "two words"][index]
+
+    for parameters, flags in (({}, []), ({"top_k": 2}, ["--top-k", "2"])):
+        plain = list(pipeline("text-classification", model=str(tiny_checkpoint))(Rows(), **parameters))
+        ran = pipe("run", "text-classification", "--model", tiny_checkpoint, *flags, "one", "two words")
+        assert ran.rows == plain
+
+
+def test_missing_or_broken_media(pipe: Pipe, media: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(media)
+    (media / "not.wav").write_text("no sound")
+    for name, words in (
+        ("gone.wav", "There is no audio file gone.wav"),
+        ("not.wav", "not.wav cannot be read as audio"),
+    ):
+        ran = pipe("run", "audio-classification", "--model", "tiny", name)
+        assert ran.code == 1 and words in ran.err and "Traceback" not in ran.err
+    ran = pipe("run", "image-classification", "--model", "tiny", "gone.png")
+    assert ran.code == 1 and "gone.png" in ran.err and "Traceback" not in ran.err
+
+
+@pytest.mark.slow  # half a minute: a tiny SAM looks at a thousand points
+def test_missing_library_is_named(pipe: Pipe, media: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    try:
+        import torchvision  # noqa: F401  # only where it is missing is there anything to see
+    except ImportError:
+        monkeypatch.chdir(media)
+        ran = pipe("run", "mask-generation", "--model", "tiny", "--set", "points_per_batch=512", "noise.png")
+        assert ran.code == 1 and "pip install torchvision" in ran.err
