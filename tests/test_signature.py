@@ -149,6 +149,7 @@ def test_a_pipeline_of_the_guide(tmp_path: Path) -> None:
         ("a=None\nids = [one.lower() for one in a or []]\nreturn {}, {'ids': ids}, {}", "a:f"),
         ("a=False\nkind = None\nif a:\n    kind = 'full'\nreturn {}, {}, {'kind': kind}", "a:o"),
         ("a=None\nself.a = a\nreturn {}, {}, {}", "a:"),
+        ("a=None\nreturn {}, {}, {'pair': [1, a]}", "a:o"),
         ("a=None, *, b\nreturn ({'a': a}, {'b': b}, {})", "a:p b:f"),
         ("a=None, b=None\nif a is None:\n    return {}, {}, {'b': b}\nreturn {'a': a}, {}, {'b': b}", "a:p b:o"),
         ("a=None\nresult = ({}, {}, {})\nresult[0]['a'] = a\nreturn result", "a:p"),

@@ -12,13 +12,32 @@ and the names that transformers uses throughout come last.
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from pipesmith.pipelines.signature.model import InputParameter, Parameter, Signature
 from pipesmith.pipelines.signature.parameter_types import ParameterType
-from pipesmith.pipelines.signature.reading import (
-    InputParameter,
-    Parameter,
-    Signature,
-    pipeline_classes,
-    read_signature,
-)
+from pipesmith.pipelines.source import ClassReference
 
 __all__ = ["InputParameter", "Parameter", "ParameterType", "Signature", "pipeline_classes", "read_signature"]
+
+
+def read_signature(reference: ClassReference) -> Signature:
+    """Read the signature of a pipeline class.
+
+    Raises:
+        PipelineLoadError: the file is missing or does not parse, or has no such class.
+    """
+    from pipesmith.pipelines.signature import reading  # what only looks at the data above does not pay for the reader
+
+    return reading.read_signature(reference)
+
+
+def pipeline_classes(file: Path) -> list[str]:
+    """List the pipelines that a file defines, in file order: no private ones, and no unfinished bases of others.
+
+    Raises:
+        PipelineLoadError: the file is missing or does not parse.
+    """
+    from pipesmith.pipelines.signature import reading
+
+    return reading.pipeline_classes(file)

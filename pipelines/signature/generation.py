@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from pipesmith.pipelines.signature.annotations import documented_type, value_type
 from pipesmith.pipelines.signature.constants import constant
 from pipesmith.pipelines.signature.conventions import conventional_type
 from pipesmith.pipelines.signature.docstrings import parse_docstring
-from pipesmith.pipelines.signature.parameter_types import NOTHING, TEXT, ParameterType, documented_type, value_type
+from pipesmith.pipelines.signature.parameter_types import NOTHING, TEXT, ParameterType
 from pipesmith.pipelines.source import package_folder
 
 _NO_FIELDS = ("transformers_version",)
