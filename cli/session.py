@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import importlib
 import logging
 import os
 import sys
@@ -13,6 +14,7 @@ from typing import Any
 
 from pipesmith.cli import output
 from pipesmith.cli.flags import TaskRequest
+from pipesmith.pipelines.errors import PipelineLoadError
 from pipesmith.pipelines.loading import load
 from pipesmith.pipelines.plain import to_plain
 from pipesmith.pipelines.records.audio import decode_for
@@ -73,6 +75,13 @@ class RunSession:
             writer.close()
 
     def _load(self) -> Any:
+        for library in ("torch", "transformers"):
+            try:
+                importlib.import_module(library)
+            except ImportError as error:
+                raise PipelineLoadError(
+                    f"{library} cannot be imported: {error}.", hint="Install it: pip install pipesmith"
+                ) from error
         if not self._verbose:
             silence_libraries()
         for text in self._request.target.notes:
@@ -95,8 +104,6 @@ def _no_garbage_collection() -> Iterator[None]:
 
 def silence_libraries() -> None:
     """Keep load bars, reports and warnings of the libraries off stderr."""
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     if not sys.warnoptions:
         warnings.simplefilter("ignore")
