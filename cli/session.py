@@ -75,6 +75,8 @@ class RunSession:
             writer.close()
 
     def _load(self) -> Any:
+        if not self._verbose:
+            _silence_warnings()
         for library in ("torch", "transformers"):
             try:
                 importlib.import_module(library)
@@ -83,7 +85,7 @@ class RunSession:
                     f"{library} cannot be imported: {error}.", hint="Install it: pip install pipesmith"
                 ) from error
         if not self._verbose:
-            silence_libraries()
+            _silence_transformers()
         for text in self._request.target.notes:
             output.note(text)
         if self._options.model and self._options.model.partition(":")[0] == "tiny":
@@ -102,13 +104,17 @@ def _no_garbage_collection() -> Iterator[None]:
         gc.enable()
 
 
-def silence_libraries() -> None:
-    """Keep load bars, reports and warnings of the libraries off stderr."""
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+def _silence_warnings() -> None:
+    """Keep Python's warnings off stderr, unless -W or PYTHONWARNINGS asks for them."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # else a fork after tokenizing prints a warning
     if not sys.warnoptions:
         warnings.simplefilter("ignore")
+    logging.getLogger("torch").setLevel(logging.ERROR)
+
+
+def _silence_transformers() -> None:
+    """Keep load bars, reports and advice off stderr."""
     from transformers.utils import logging as transformers_logging
 
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
-    logging.getLogger("torch").setLevel(logging.ERROR)

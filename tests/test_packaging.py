@@ -92,7 +92,7 @@ def test_built_in_task_runs_from_the_wheel_outside_the_checkout(wheel: Path, tmp
 
 
 def test_constraints_name_every_dependency() -> None:
-    pinned = {line.partition("==")[0].lower() for line in (ROOT / "constraints.txt").read_text().splitlines()}
+    pinned = {line.partition("==")[0].strip().lower() for line in (ROOT / "constraints.txt").read_text().splitlines()}
     wanted = [*SETTINGS["project"]["dependencies"], *SETTINGS["project"]["optional-dependencies"]["dev"]]
     for dependency in wanted:
         name = dependency.split(";")[0].split(">")[0].split("[")[0].strip().lower()
