@@ -210,9 +210,20 @@ def _json_line(value: Any) -> str:
 
 
 def _shorten(value: Any, width: int) -> str:
-    text = value if isinstance(value, str) else _json_line(value)
+    text = value if isinstance(value, str) else _json_line(_rounded(value))
     text = " ".join(text.split())
     return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def _rounded(value: Any) -> Any:
+    """Round every number inside to four decimals: more is for programs."""
+    if isinstance(value, float):
+        return round(value, 4)
+    if isinstance(value, list):
+        return [_rounded(item) for item in value]
+    if isinstance(value, Mapping):
+        return {key: _rounded(item) for key, item in value.items()}
+    return value
 
 
 _ESSENTIALS = ("label", "generated_text", "translation_text", "summary_text", "text", "answer", "token_str", "entity")
