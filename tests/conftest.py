@@ -97,8 +97,8 @@ def tiny_checkpoint() -> Path:
 @pytest.fixture
 def custom_checkpoint(folder: Path, tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint that brings the task `length`; its code leaves the file `ran` in the working directory."""
-    checkpoint = tmp_path_factory.mktemp("custom") / "length-model"
-    shutil.copytree(tiny_checkpoint, checkpoint)
+    checkpoint = tmp_path_factory.mktemp("length-model")  # a new name each time: transformers runs code once a name
+    shutil.copytree(tiny_checkpoint, checkpoint, dirs_exist_ok=True)
     config = json.loads((checkpoint / "config.json").read_text())
     config["custom_pipelines"] = {
         "length": {"impl": "length.LengthPipeline", "pt": ["AutoModelForSequenceClassification"], "type": "text"}
