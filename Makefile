@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test check pytest test-all clean
+.PHONY: demo test check pytest test-all test-lowest clean
 
 demo: $(VENV)/.installed
 	$(BIN)/pipe run pair-classification --top-k 2 \
@@ -24,6 +24,12 @@ pytest: $(VENV)/.installed-dev
 # Everything unsampled; run before a release, not in CI.
 test-all: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest --slow $(PYTEST_ARGS)
+
+# The lower bounds of pyproject.toml, in an environment of its own; run before a release.
+test-lowest:
+	$(PYTHON) -m venv .venv-lowest
+	.venv-lowest/bin/python -m pip install --quiet -c constraints-lowest.txt --editable '.[dev]'
+	.venv-lowest/bin/python -m pytest $(PYTEST_ARGS)
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

@@ -99,6 +99,15 @@ def test_constraints_name_every_dependency() -> None:
         assert name in pinned or name == "tomli", dependency
 
 
+def test_lowest_constraints_are_the_lower_bounds() -> None:
+    lines = (ROOT / "constraints-lowest.txt").read_text().splitlines()
+    tested = dict(line.split("==") for line in lines if "==" in line)
+    for dependency in SETTINGS["project"]["dependencies"]:
+        name, _, bound = dependency.partition(";")[0].strip().partition(">=")
+        if name not in ("transformers", "huggingface_hub", "tomli"):
+            assert (tested[name] + ".0").startswith(bound + "."), dependency
+
+
 def test_public_names() -> None:
     import pipesmith.pipelines as public
 
