@@ -3,6 +3,7 @@
     PipeError
     ├── ProjectError           pyproject.toml or pipelines/__init__.py is wrong
     ├── PipelineLoadError      a pipeline file or a checkpoint cannot be loaded
+    │   ├── HubError           a repository cannot be fetched
     │   └── UntrustedCodeError code of a checkpoint would run and nobody agreed to it
     ├── TaskNotFoundError      no task of that name
     ├── TaskConflictError      two entries of one name at one level
@@ -40,6 +41,10 @@ class ProjectError(PipeError):
 
 class PipelineLoadError(PipeError):
     """A pipeline file or a checkpoint cannot be loaded."""
+
+
+class HubError(PipelineLoadError):
+    """A repository of the Hub cannot be fetched."""
 
 
 class UntrustedCodeError(PipelineLoadError):

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hub.fixtures import hub, hub_python, hub_server  # noqa: F401  # fixtures, for every test
 from support import LENGTH_ENTRY, LENGTH_PIPELINE, Ran, write
 
 # Read when transformers and huggingface_hub are imported, so before any test: no hub, and caches of this run alone.

@@ -1,0 +1,305 @@
+"""Model repositories of the Hub, as folders of one commit in huggingface_hub's cache.
+
+A repository is fetched in two steps, so that its code can be looked at before gigabytes arrive: first the small files
+(configuration, tokenizer, code), then the weights of one format. Not here: what the files mean (`checkpoint.py`), and
+whether their code may run (`trust.py`).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pipesmith.pipelines.errors import HubError
+from pipesmith.pipelines.names import near_miss
+
+Result = TypeVar("Result")
+
+_REPO_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
+_WEIGHTS = re.compile(r".*\.(safetensors|bin|h5|msgpack|onnx|pt|pth|ckpt|gguf|ot|tflite|pb|mlmodel|npz|pkl)")
+_ATTEMPTS = 5
+_FIRST_WAIT = 0.5  # seconds; doubled after each attempt
+
+
+@dataclass(frozen=True)
+class HubAccess:
+    """How the Hub is reached.
+
+    Args:
+        token: an access token; huggingface_hub's login if None.
+        offline: whether only the cache may be read.
+    """
+
+    token: str | None = None
+    offline: bool = False
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Files of a repository at one commit.
+
+    Args:
+        repo_id: user/repo.
+        commit: 40 hexadecimal digits.
+        folder: where the files lie.
+        names: the repository's files, if the Hub was asked.
+    """
+
+    repo_id: str
+    commit: str
+    folder: Path
+    names: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.repo_id} at commit {self.commit}"
+
+
+def is_repo_id(name: str) -> bool:
+    """Tell whether a name has the form user/repo."""
+    return _REPO_ID.fullmatch(name) is not None and ".." not in name and not name.endswith((".", "-", ".git"))
+
+
+def fetch_small_files(repo_id: str, revision: str | None, access: HubAccess) -> Snapshot:
+    """Fetch a repository's files except its weights, at the commit that a revision names now.
+
+    Raises:
+        HubError: the repository, the revision or the network is not there, or the token does not open it.
+    """
+    if access.offline or _offline_by_environment():
+        return cached(repo_id, revision) or _not_cached(repo_id, revision)
+    from huggingface_hub import HfApi
+
+    api = HfApi(token=access.token)
+    try:
+        info = _retried(lambda: api.model_info(repo_id, revision=revision))
+    except Exception as error:  # the network's, the Hub's and the file system's errors have no common base
+        found = cached(repo_id, revision) if _is_unreachable(error) else None
+        if found is not None:
+            return found
+        raise hub_error(error, repo_id, revision, access) from error
+    names = [sibling.rfilename for sibling in info.siblings or ()]
+    small = [name for name in names if not _WEIGHTS.fullmatch(name)]
+    folder = _download(repo_id, info.sha or revision or "main", small, access)
+    _remember(folder, revision or "main")
+    return Snapshot(repo_id, folder.name, folder, tuple(names))
+
+
+def fetch_weights(snapshot: Snapshot, access: HubAccess) -> None:
+    """Fetch the weights of a snapshot, in one format: safetensors if there are any, else PyTorch's own.
+
+    Raises:
+        HubError: as `fetch_small_files`.
+    """
+    wanted = _weights_of_one_format(snapshot.names)  # nothing if only the cache could be asked: it holds them or not
+    if wanted:
+        _download(snapshot.repo_id, snapshot.commit, wanted, access)
+
+
+def cached(repo_id: str, revision: str | None) -> Snapshot | None:
+    """Return what the cache holds of a repository's revision, without asking the network; None if it holds nothing."""
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(repo_id, "config.json", revision=revision or "main")
+    if not isinstance(found, str):
+        return None
+    folder = Path(found).parent
+    return Snapshot(repo_id, folder.name, folder)
+
+
+def _remember(folder: Path, revision: str) -> None:
+    """Note in the cache which commit a branch or tag named, as huggingface_hub does when it is asked by that name."""
+    if revision == folder.name:
+        return
+    reference = folder.parent.parent / "refs" / revision
+    if not reference.is_file() or reference.read_text() != folder.name:
+        reference.parent.mkdir(parents=True, exist_ok=True)
+        draft = reference.with_name(f"{reference.name}.{os.getpid()}.part")
+        draft.write_text(folder.name)
+        draft.replace(reference)
+
+
+def _offline_by_environment() -> bool:
+    from huggingface_hub import constants
+
+    return bool(constants.HF_HUB_OFFLINE)
+
+
+def _not_cached(repo_id: str, revision: str | None) -> Snapshot:
+    raise HubError(
+        f"{repo_id}{f' at {revision}' if revision else ''} is not in the cache, and the Hub may not be asked.",
+        hint="Run once without --offline and HF_HUB_OFFLINE, or name a folder.",
+    )
+
+
+def _weights_of_one_format(names: Iterable[str]) -> list[str]:
+    top = [name for name in names if "/" not in name]
+    for pattern in (r"(model|adapter_model).*\.safetensors", r"(pytorch_model|adapter_model).*\.bin"):
+        chosen = [name for name in top if re.fullmatch(pattern, name)]
+        if chosen:
+            return chosen
+    return [name for name in top if name in ("tf_model.h5", "flax_model.msgpack")]
+
+
+def _download(repo_id: str, commit: str, names: list[str], access: HubAccess) -> Path:
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(
+            _retried(lambda: snapshot_download(repo_id, revision=commit, allow_patterns=names, token=access.token))
+        )
+    except Exception as error:  # as above
+        raise hub_error(error, repo_id, commit, access) from error
+
+
+def _retried(call: Callable[[], Result]) -> Result:
+    """Call the Hub again, with growing pauses, where another attempt may help: 5xx, 429, and lost connections."""
+    for attempt in range(1, _ATTEMPTS):
+        try:
+            return call()
+        except Exception as error:  # re-raised unless it is a passing fault
+            if not (_status(error) in (429, 500, 502, 503, 504) or _is_lost_connection(error)):
+                raise
+        time.sleep(_FIRST_WAIT * 2 ** (attempt - 1))
+    return call()
+
+
+def _chain(error: BaseException) -> list[BaseException]:
+    chain: list[BaseException] = []
+    current: BaseException | None = error
+    while current is not None and current not in chain:
+        chain.append(current)
+        current = current.__cause__ or current.__context__
+    return chain
+
+
+def _status(error: BaseException) -> int | None:
+    for one in _chain(error):
+        response: Any = getattr(one, "response", None)
+        if response is not None and isinstance(getattr(response, "status_code", None), int):
+            return int(response.status_code)
+    return None
+
+
+# By name: huggingface_hub 2 raises httpx2's errors, 1 httpx's and 0.36 those of requests and urllib3.
+_LOST = {
+    "RemoteProtocolError",
+    "ReadError",
+    "WriteError",
+    "ReadTimeout",
+    "ConnectionError",
+    "ProtocolError",
+    "ChunkedEncodingError",
+}
+_UNREACHABLE = {
+    "ConnectError",
+    "ConnectTimeout",
+    "ConnectionError",
+    "ConnectTimeoutError",
+    "NewConnectionError",
+    "ProxyError",
+}
+
+
+def _is_lost_connection(error: BaseException) -> bool:
+    return any(type(one).__name__ in _LOST for one in _chain(error)) and not _is_refused(error)
+
+
+def _is_refused(error: BaseException) -> bool:
+    return any(
+        isinstance(one, ConnectionRefusedError) or "NewConnectionError" in type(one).__name__ for one in _chain(error)
+    )
+
+
+def _is_unreachable(error: BaseException) -> bool:
+    names = {type(one).__name__ for one in _chain(error)}
+    return bool(names & (_UNREACHABLE | _LOST)) or (_status(error) or 0) >= 500
+
+
+def hub_error(error: Exception, repo_id: str, revision: str | None, access: HubAccess) -> HubError:
+    """Say in a sentence why the Hub did not give what was asked.
+
+    Args:
+        error: what huggingface_hub raised.
+        repo_id: user/repo.
+        revision: what was asked for.
+        access: how it was asked.
+    """
+    from huggingface_hub import constants, errors
+
+    if isinstance(error, HubError):
+        return error
+    if isinstance(error, errors.GatedRepoError):
+        return HubError(
+            f"{repo_id} is gated: its owner gives access on request.",
+            hint=f"Ask for it at {constants.ENDPOINT}/{repo_id}, then log in: hf auth login",
+        )
+    if isinstance(error, errors.RevisionNotFoundError):
+        return _no_revision(repo_id, revision, access)
+    if isinstance(error, errors.RepositoryNotFoundError):
+        return _no_repository(repo_id, access)
+    if isinstance(error, errors.HFValidationError):
+        return HubError(f"{repo_id} is no name of a repository.", hint="A repository is user/repo.")
+    status = _status(error)
+    if status == 401 or "Invalid user token" in str(error):
+        return HubError(
+            f"The Hub does not accept the token with which {repo_id} was asked for.",
+            hint="Log in again: hf auth login, or give another --token.",
+        )
+    if status == 403:
+        return HubError(f"The token may not read {repo_id}.", hint="Give it read access, or log in as somebody else.")
+    if status is not None:
+        return HubError(
+            f"The Hub answered {status} for {repo_id}, {_ATTEMPTS} times."
+            if status >= 500
+            else f"The Hub answered {status} for {repo_id}.",
+            hint="Try again later, or name a folder with --model.",
+        )
+    if isinstance(error, (errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled)) or _is_unreachable(error):
+        return HubError(
+            f"{constants.ENDPOINT} cannot be reached, and {repo_id} is not in the cache.",
+            hint="Check the network, or name a folder with --model.",
+        )
+    if isinstance(error, OSError) and error.errno is not None:
+        return HubError(f"{repo_id} cannot be stored: {error.strerror}.", hint="Make room, or move HF_HOME elsewhere.")
+    first_line = str(error).strip().partition("\n")[0]
+    return HubError(f"{repo_id} cannot be fetched: {type(error).__name__}: {first_line}.")
+
+
+def _no_repository(repo_id: str, access: HubAccess) -> HubError:
+    from huggingface_hub import HfApi, get_token
+
+    api = HfApi(token=access.token)
+    for kind, words in (("dataset", "a data set"), ("space", "a Space")):
+        try:
+            api.repo_info(repo_id, repo_type=kind)
+        except Exception:  # the first error stands; this only looks for a better word
+            continue
+        return HubError(f"{repo_id} is {words}, not a model.", hint="Name a model repository.")
+    if access.token or get_token():
+        return HubError(
+            f"There is no model repository {repo_id}, or your token may not see it.",
+            hint="Check the name, and whether the repository is another user's private one.",
+        )
+    return HubError(
+        f"There is no model repository {repo_id}, or it is private.",
+        hint="Check the name; for a private repository log in: hf auth login",
+    )
+
+
+def _no_revision(repo_id: str, revision: str | None, access: HubAccess) -> HubError:
+    from huggingface_hub import HfApi
+
+    try:
+        refs = HfApi(token=access.token).list_repo_refs(repo_id)
+    except Exception:  # the first error stands
+        return HubError(f"{repo_id} has no revision {revision}.")
+    names = [ref.name for ref in [*refs.branches, *refs.tags]]
+    return HubError(
+        f"{repo_id} has no revision {revision}.",
+        hint=near_miss(revision or "", names) or f"It has {', '.join(names[:10]) or 'none'}.",
+    )
