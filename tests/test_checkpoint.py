@@ -162,3 +162,18 @@ def test_a_missing_corpus_is_one_sentence(tmp_path: Path, capsys: pytest.Capture
 
     assert main(["evaluate", "--mrpc", str(tmp_path / "nowhere")]) == 2
     assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_evaluate_reads_the_corpus_as_distributed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from pipesmith.pipelines.builtin.training.pair_classification import main
+
+    rows = [
+        "Quality\t#1 ID\t#2 ID\t#1 String\t#2 String",
+        '1\t1\t2\t"The film was shot in Iceland.\tThey filmed the movie in Iceland.',
+        '0\t3\t4\tBread rises faster in a warm kitchen.\tThe bridge "was built in 1932.',
+    ]
+    (tmp_path / "msr_paraphrase_test.txt").write_bytes("".join(row + "\r\n" for row in rows).encode("utf-8-sig"))
+    assert main(["evaluate", "--mrpc", str(tmp_path)]) == 0
+    printed = dict(line.split()[:2] for line in capsys.readouterr().out.splitlines())
+    assert printed["pairs"] == "2"
+    assert printed["accuracy"] == printed["F1"] == "1.0000"

@@ -15,8 +15,8 @@ Constructing a Corpus of Sentential Paraphrases"): ``msr_paraphrase_train.txt`` 
    original gives to its two sentences (the idea of Liu et al. 2021, "Trans-Encoder").
 3. Fine-tune on the labelled pairs, divide the logits by a temperature and save the weights in float16.
 
-With ``--held-out FOLD`` one fifth of the train pairs is kept away from all steps and scored at the end: every choice
-of the recipe was made that way. Only ``evaluate`` opens the test file.
+With ``--held-out FOLD`` one fifth of the train pairs is kept away from all steps and scored at the end: the recipe
+was chosen on such a fold. Only ``evaluate`` opens the test file.
 
 This is not a general trainer, and neither CI nor the tests run ``train``: it takes about 8 minutes on one free core
 with bfloat16 instructions. It is seeded; another processor, another version of torch or another thread count still
@@ -34,6 +34,7 @@ import sysconfig
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -342,29 +343,26 @@ def fit(model: Any, epochs: Iterator[Epoch], count: int, learning_rate: float, l
         betas=(0.9, 0.98),
         fused=True,
     )
-    schedule: torch.optim.lr_scheduler.LambdaLR | None = None
     model.train()
-    for number in range(count):
+    step = 0
+    for number, epoch in enumerate(islice(epochs, count), start=1):
         started = time.monotonic()
-        epoch = next(epochs)
         batches = draw_batches(epoch.rows, rng)
-        if schedule is None:
-            total = count * len(batches)
-            schedule = torch.optim.lr_scheduler.LambdaLR(
-                optimizer, lambda step, total=total: min((step + 1) / (0.1 * total), (total - step) / (0.9 * total))
-            )
+        total = count * len(batches)
         mean_loss = 0.0
         for batch in batches:
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate * min((step + 1) / (0.1 * total), (total - step) / (0.9 * total))
             with torch.autocast("cpu", dtype=torch.bfloat16):
                 logits = model(**pad([epoch.rows[row] for row in batch])).logits
             value = loss(logits.float(), epoch.targets[batch])
             value.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
-            schedule.step()
             optimizer.zero_grad()
+            step += 1
             mean_loss += value.item() / len(batches)
-        print(f"  epoch {number + 1}/{count}: loss {mean_loss:.3f}, {time.monotonic() - started:.0f} s", flush=True)
+        print(f"  epoch {number}/{count}: loss {mean_loss:.3f}, {time.monotonic() - started:.0f} s", flush=True)
 
 
 def embed_sentences(original: Path, sentences: Sequence[str]) -> torch.Tensor:
@@ -471,8 +469,8 @@ def train(mrpc: Path, output: Path, seed: int, held_out: int | None) -> None:
 
 
 def f1_score(predicted: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Compute F1 of label 1 along the last axis; both arrays hold 0 and 1."""
-    f1: np.ndarray = 2 * (predicted * labels).sum(-1) / (predicted.sum(-1) + labels.sum(-1))
+    """Compute F1 of label 1 along the last axis (0 where it never occurs); both arrays hold 0 and 1."""
+    f1: np.ndarray = 2 * (predicted * labels).sum(-1) / np.maximum(predicted.sum(-1) + labels.sum(-1), 1)
     return f1
 
 
