@@ -1,10 +1,11 @@
-# Two commands for a fresh clone: `make demo` and `make test`. Both need Python (3.10 or newer), git and make alone.
+# Two commands for a fresh clone: `make demo` and `make test`. They need Python (3.10 or newer), git and make alone.
 PYTHON ?= python3
 VENV ?= .venv
+VENV4 ?= .venv-4
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test check pytest test-all test-lowest clean
+.PHONY: demo test check pytest test-4 test-all test-lowest clean
 
 demo: $(VENV)/.installed
 	$(BIN)/pipe run pair-classification --top-k 2 \
@@ -20,6 +21,17 @@ check: $(VENV)/.installed-dev .typecheck/pipesmith
 
 pytest: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+# The second line: transformers 4.57 with TensorFlow, in an environment of its own.
+test-4: $(VENV4)/.installed
+	$(VENV4)/bin/python -m pytest -m both_lines $(PYTEST_ARGS)
+
+$(VENV4)/.installed: pyproject.toml constraints-4.txt
+	$(PYTHON) -m venv $(VENV4)
+	$(VENV4)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints-4.txt \
+		torch tensorflow-cpu --editable '.[dev,video]'
+	$(VENV4)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps tf-keras==2.21.0
+	@touch $@
 
 # Everything unsampled; run before a release, not in CI.
 test-all: $(VENV)/.installed-dev
@@ -49,4 +61,4 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 	ln -s ../../cli ../../pipelines ../../templates $@/
 
 clean:
-	rm -rf $(VENV) .typecheck build dist *.egg-info
+	rm -rf $(VENV) $(VENV4) .venv-lowest .typecheck build dist *.egg-info

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -24,6 +25,7 @@ if TYPE_CHECKING:  # imported where a task is read: `pipe --help` needs none of 
 
 _META = "pipesmith.task"
 _PREFIX = "--param."
+_HELP = ("--help", "-h")
 
 
 @dataclass(frozen=True)
@@ -31,12 +33,14 @@ class TaskRequest:
     """The task that a command line names.
 
     Args:
+        name: the task as it was typed.
         target: its entry and model.
         project: the project around the working directory.
         signature: its parameters; None if the class is decided at run time, or given as a class.
         values: the parameters that flags have set.
     """
 
+    name: str
     target: Target
     project: Project | None
     signature: Signature | None
@@ -50,11 +54,8 @@ def task_request(ctx: typer.Context) -> TaskRequest:
     return request
 
 
-def request_task(name: str, options: LoadOptions, *, run_registries: bool = False) -> TaskRequest:
-    """Find a task and read its parameters.
-
-    None of its code runs; only where a registry decides its tasks at run time, and `run_registries`, that file does.
-    """
+def request_task(name: str, options: LoadOptions, *, to_run: bool = False) -> TaskRequest:
+    """Find a task and read its parameters; see `targets.resolve` for what happens only `to_run` it."""
     from pipesmith.pipelines.project import find_project
     from pipesmith.pipelines.signature import read_signature
     from pipesmith.pipelines.source import ClassReference
@@ -62,11 +63,11 @@ def request_task(name: str, options: LoadOptions, *, run_registries: bool = Fals
 
     project = find_project()
     with output.results_stream():
-        target = resolve(name, options, project, run_registries=run_registries)
+        target = resolve(name, options, project, to_run=to_run)
     reference = target.entry.pipeline_class
     if isinstance(reference, ClassReference) and reference.file is not None:
-        return TaskRequest(target, project, read_signature(reference))
-    return TaskRequest(target, project, None)
+        return TaskRequest(name, target, project, read_signature(reference))
+    return TaskRequest(name, target, project, None)
 
 
 class TaskCommand(TyperCommand):
@@ -74,28 +75,24 @@ class TaskCommand(TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Take the task's flags out of the arguments, and leave the rest to Typer."""
-        from pipesmith.pipelines.targets import LoadOptions
-
         line = _CommandLine(args, _general_flags(self, ctx))
-        task = line.task
-        if task is not None and not line.unknown_before_task:
-            try:
-                only_looking = ctx.resilient_parsing or line.wants_help
-                options = LoadOptions(task=line.value("--task"), pt_model=line.value("--pt-model"))
-                request = request_task(task, options, run_registries=not only_looking)
-                ctx.meta[_META] = request
-                if not only_looking:
-                    args, values = line.parse(flags_of(request.signature, line.general), request)
-                    ctx.meta[_META] = TaskRequest(request.target, request.project, request.signature, values)
-            except PipeError:
-                if not ctx.resilient_parsing:
-                    raise
-        elif line.unknown_before_task and not (ctx.resilient_parsing or line.wants_help):
-            raise _unknown_flag(line.unknown_before_task, line.general, task=None)
-        if line.wants_help:
-            args = ["--help"]
-        elif ctx.resilient_parsing:
-            args = line.known_only()
+        if ctx.resilient_parsing:
+            with suppress(PipeError):  # TAB is no place for an error
+                ctx.meta[_META] = request_task(line.task, line.load_options()) if line.task else None
+            return super().parse_args(ctx, line.known_only())
+        if line.unknown_before_task and not line.mentions_help:
+            raise _unknown_flag(line.unknown_before_task, line.general, request=None)
+        if line.task is None or line.unknown_before_task:
+            return super().parse_args(ctx, ["--help"] if line.mentions_help else args)
+        request = request_task(line.task, line.load_options(), to_run=not line.mentions_help)
+        parsed = line.parse(flags_of(request.signature, line.general), request)
+        if parsed is None:
+            ctx.meta[_META] = request
+            return super().parse_args(ctx, ["--help"])
+        args, values = parsed
+        if line.mentions_help:  # as a flag's value or an input, it turns out
+            request = request_task(line.task, line.load_options(), to_run=True)
+        ctx.meta[_META] = replace(request, values=values)
         return super().parse_args(ctx, args)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
@@ -104,7 +101,7 @@ class TaskCommand(TyperCommand):
         if request is None:
             super().format_help(ctx, formatter)
             return
-        formatter.write_usage(f"{ctx.command_path} {request.target.entry.task}", "[FLAGS] [INPUTS]...")
+        formatter.write_usage(f"{ctx.command_path} {request.name}", "[FLAGS] [INPUTS]...")
         _write_task(formatter, request, _general_flags(self, ctx))
         super().format_options(ctx, formatter)
         self.format_epilog(ctx, formatter)
@@ -117,7 +114,7 @@ class TaskCommand(TyperCommand):
             from typer.core import CompletionItem  # type: ignore[attr-defined]
 
             for flag, (parameter, _) in flags_of(request.signature, _general_flags(self, ctx)).items():
-                if flag.startswith(incomplete):
+                if flag.startswith(incomplete) and "_" not in flag:  # --top_k works, and --top-k is how it is written
                     items.append(CompletionItem(flag, help=parameter.doc))
         return items
 
@@ -130,6 +127,16 @@ def _general_flags(command: TyperCommand, ctx: Any) -> dict[str, bool]:
             takes_value = not getattr(param, "is_flag", False) and not getattr(param, "count", False)
             flags.update(dict.fromkeys([*param.opts, *param.secondary_opts], takes_value))
     return flags
+
+
+def run_flags() -> set[str]:
+    """Return the general flags of `pipe run`, which a task's own cannot have."""
+    import typer.main
+
+    from pipesmith.cli.main import app
+
+    command: Any = typer.main.get_command(app)
+    return {name for param in command.commands["run"].params for name in [*param.opts, *param.secondary_opts]}
 
 
 def flags_of(signature: Signature | None, general: Iterable[str]) -> dict[str, tuple[Parameter, bool]]:
@@ -166,7 +173,7 @@ class _CommandLine:
     def __init__(self, args: Sequence[str], general: Mapping[str, bool]) -> None:
         self.args = list(args)
         self.general = general
-        self.wants_help = False
+        self.mentions_help = any(token in _HELP for token in self.args)
         self.task: str | None = None
         self.unknown_before_task: str | None = None
         self._values: dict[str, str] = {}
@@ -175,6 +182,20 @@ class _CommandLine:
     def value(self, flag: str) -> str | None:
         """Return the value of a general flag, None if it was not given."""
         return self._values.get(flag)
+
+    def load_options(self) -> LoadOptions:
+        """Return the options that decide what the task's name means."""
+        from pipesmith.pipelines.hub import HubAccess
+        from pipesmith.pipelines.targets import LoadOptions
+
+        token = self.value("--token")
+        output.hide(token)
+        return LoadOptions(
+            task=self.value("--task"),
+            pt_model=self.value("--pt-model"),
+            revision=self.value("--revision"),
+            access=HubAccess(token, "--offline" in self.args),
+        )
 
     def _find_task(self) -> None:
         tokens = iter(self.args)
@@ -185,8 +206,6 @@ class _CommandLine:
             name, has_value, value = token.partition("=")
             if not _looks_like_flag(token):
                 self.task = self.task or token
-            elif token in ("--help", "-h"):
-                self.wants_help = True
             elif self.general.get(name):
                 self._values[name] = value if has_value else next(tokens, "")
             elif name not in self.general and self.task is None:
@@ -198,8 +217,8 @@ class _CommandLine:
 
     def parse(
         self, flags: Mapping[str, tuple[Parameter, bool]], request: TaskRequest
-    ) -> tuple[list[str], dict[str, Any]]:
-        """Split the arguments into those for Typer and the task's parameters.
+    ) -> tuple[list[str], dict[str, Any]] | None:
+        """Split the arguments into those for Typer and the task's parameters; None if help is asked for.
 
         Raises:
             ParameterError: a flag is unknown, lacks its value, or its value has the wrong type.
@@ -215,10 +234,12 @@ class _CommandLine:
                 positional += tokens
             elif not _looks_like_flag(token):
                 positional.append(token)
+            elif token in _HELP:
+                return None
             elif name in self.general:
                 options.append(token)
                 if self.general[name] and not has_value:
-                    options += [following for following in [next(tokens, None)] if following is not None]
+                    options.append(_following(name, tokens))
             elif name in flags:
                 parameter, meaning = flags[name]
                 spelled[parameter.name] = name
@@ -227,7 +248,7 @@ class _CommandLine:
                 )
             else:
                 known = [flag for flag in [*flags, *self.general] if not flag.startswith(_PREFIX)]
-                raise _unknown_flag(token, known, task=request.target.entry.task)
+                raise _unknown_flag(token, known, request)
         parameters = {parameter.name: parameter for parameter, _ in flags.values()}
         values = {name: _parse(parameters[name], spelled[name], given) for name, given in texts.items()}
         return [*options, "--", *positional], values
@@ -241,13 +262,19 @@ def _looks_like_flag(token: str) -> bool:
 
 def _flag_value(flag: str, parameter: Parameter, meaning: bool, value: str | None, tokens: Iterator[str]) -> str | bool:
     """Return the text after a flag; a flag that may be true or false takes none unless it is written with "="."""
+    if value is not None and not meaning:
+        raise ParameterError(f"{flag} takes no value.", hint=f"Write {flag} alone, or {flag.replace('--no-', '--')}.")
     if value is not None:
         return value
     if "bool" in parameter.type.kinds:
         return meaning
+    return _following(flag, tokens, f": {parameter.type}")
+
+
+def _following(flag: str, tokens: Iterator[str], wanted: str = "") -> str:
     following = next(tokens, None)
     if following is None:
-        raise ParameterError(f"{flag} needs a value: {parameter.type}.", hint=f"For example {flag}=VALUE.")
+        raise ParameterError(f"{flag} needs a value{wanted}.", hint=f"For example {flag}=VALUE.")
     return following
 
 
@@ -258,7 +285,9 @@ def _parse(parameter: Parameter, flag: str, given: Sequence[str | bool]) -> Any:
         ParameterError: names the flag, the value and the type wanted.
     """
     if len(given) > 1 and not parameter.type.is_list and any(isinstance(text, str) for text in given):
-        raise ParameterError(f"{flag} is given {len(given)} times, and takes one value: {parameter.type}.")
+        raise ParameterError(
+            f"{flag} is given {len(given)} times, and takes one value: {parameter.type}.", hint="Give it once."
+        )
     if isinstance(given[-1], bool):
         return given[-1]
     texts = [text for text in given if isinstance(text, str)]
@@ -266,23 +295,25 @@ def _parse(parameter: Parameter, flag: str, given: Sequence[str | bool]) -> Any:
         return parameter.type.parse_many(texts)
     except ValueError as error:
         shown = ", ".join(repr(text) for text in texts)
-        raise ParameterError(f"{flag}: {shown} is not {error}.", hint=parameter.doc or None) from error
+        raise ParameterError(
+            f"{flag}: {shown} is not {error}.", hint=parameter.doc or f"Give {flag} {error}."
+        ) from error
 
 
-def _unknown_flag(token: str, known: Iterable[str], task: str | None) -> ParameterError:
+def _unknown_flag(token: str, known: Iterable[str], request: TaskRequest | None) -> ParameterError:
     from pipesmith.pipelines.names import near_miss
 
     name = token.partition("=")[0]
-    if task is None:
+    if request is None:
         return ParameterError(
             f"{name} stands before the task, or is no option.",
-            hint=f"Write the task first: pipe run TASK {name} ... {near_miss(name, known) or ''}".rstrip(),
+            hint=f"Write the task first: pipe run TASK {name} ...",
         )
     return ParameterError(
-        f"{task} has no flag {name}.",
+        f"{request.target.entry.task} has no flag {name}.",
         hint=near_miss(name, known)
-        or f"`pipe run {task} --help` lists them; --set {name.lstrip('-').replace('-', '_')}=JSON passes what no"
-        " signature shows; -- ends the flags.",
+        or f"`pipe run {request.name} --help` lists them; --set {name.strip('-').replace('-', '_')}=JSON passes what"
+        " no signature shows; -- ends the flags.",
     )
 
 
@@ -309,6 +340,17 @@ def parse_settings(settings: Sequence[str], option: str) -> dict[str, Any]:
                 hint=f"Text stands in quotes: {option} '{key}=\"{text}\"'.",
             ) from error
     return values
+
+
+def merge(flags: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Put what flags and --set give together.
+
+    Raises:
+        ParameterError: a parameter is given both ways.
+    """
+    for key in flags.keys() & settings.keys():
+        raise ParameterError(f"{key} is given twice: by its flag, and by --set.", hint="Leave one of them out.")
+    return {**flags, **settings}
 
 
 def parse_object(text: str | None, option: str) -> dict[str, Any]:

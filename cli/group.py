@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import errno
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -12,8 +12,6 @@ from typer.core import TyperGroup
 
 from pipesmith.cli import output
 from pipesmith.pipelines.errors import PipeError
-
-INTERRUPTED = 130
 
 
 class PipeGroup(TyperGroup):
@@ -26,11 +24,10 @@ class PipeGroup(TyperGroup):
         """
         if not standalone_mode:
             return super().main(args, standalone_mode=False, **extra)
-        output.set_verbose(False)
+        output.start()
         try:
             result = super().main(args, standalone_mode=False, **extra)
             code = result if isinstance(result, int) else 0
-            sys.stdout.flush()
         except PipeError as error:
             output.print_error(error)
             code = error.exit_code
@@ -40,11 +37,22 @@ class PipeGroup(TyperGroup):
         except typer.Abort:
             output.note("Aborted.")
             code = 1
-        except KeyboardInterrupt:
-            output.note("Interrupted.")
-            code = INTERRUPTED
-        except BrokenPipeError:
-            # The reader (head) has left: nothing more to say, and Python must not complain about it at exit.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-            code = 0
         sys.exit(code)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a subcommand; Typer itself would take a broken pipe for an error, and leave other failed writes alone."""
+        try:
+            result = super().invoke(ctx)
+            output.flush()
+            return result
+        except BrokenPipeError:  # the reader (head) has left: nothing more to say
+            output.forget_stdout()
+            return 0
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EIO):
+                output.forget_stdout()
+            what = error.filename or "What there was to write"
+            raise PipeError(
+                f"{what} could not be read or written: {error.strerror or error}.",
+                hint="Make room, or write elsewhere.",
+            ) from error

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from pipesmith.cli import output
-from pipesmith.pipelines.errors import InputError
+from pipesmith.pipelines.errors import InputError, ParameterError
 
 if TYPE_CHECKING:
     from pipesmith.pipelines.signature import Signature
@@ -25,6 +25,18 @@ def inline_rows(inputs: Sequence[str], signature: Signature | None, *, as_json: 
         InputError: an input is not JSON where JSON is wanted.
     """
     as_json = as_json or _takes_json(signature)
+    for number, text in enumerate(inputs, 1):
+        if text == "-":
+            raise ParameterError(
+                "- stands alone: either stdin is read, or the inputs on the command line.",
+                hint="Leave the - or the other inputs out.",
+            )
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise InputError(
+                f"Input {number} is not UTF-8: {text!r}.", hint="Convert it first, for example with iconv -t utf-8."
+            ) from error
     return iter([_json(text, f"input {number}") if as_json else text for number, text in enumerate(inputs, 1)])
 
 
@@ -57,7 +69,10 @@ def _lines(as_json: bool) -> Iterator[Any]:
                 f"Line {number} of stdin is not UTF-8 (byte {error.start + 1}: 0x{line[error.start]:02x}).",
                 hint="Convert it first, for example with iconv -t utf-8.",
             ) from error
-        yield _json(text, f"line {number} of stdin") if as_json else text
+        if not as_json:
+            yield text
+        elif text.strip():  # an empty line is no JSON, and no row
+            yield _json(text, f"line {number} of stdin")
     if number == 0:
         raise InputError(
             "stdin is empty: there is no input.", hint="Write the inputs after the task, or pipe lines in."

@@ -13,6 +13,7 @@ from pipesmith.cli.commands.run import run
 from pipesmith.cli.flags import TaskCommand
 from pipesmith.cli.group import PipeGroup
 
+EXIT_CODES = "Exit codes: 0 done, 1 an error or findings, 2 usage, 3 finished but some rows failed, 130 interrupted."
 app = typer.Typer(
     cls=PipeGroup,
     name="pipe",
@@ -20,9 +21,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Exit codes: 0 done, 1 an error or findings, 2 usage, 3 finished but some rows failed, 130 interrupted.",
+    epilog=EXIT_CODES,
 )
-app.command("run", cls=TaskCommand)(run)
+app.command("run", cls=TaskCommand, epilog=EXIT_CODES)(run)
 app.command("list")(list_tasks)
 app.command("info")(info)
 

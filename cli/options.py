@@ -35,7 +35,7 @@ TaskArg = Annotated[
     str,
     typer.Argument(
         metavar="TASK",
-        help="A task (see `pipe list`), file.py or file.py:Class, or a checkpoint folder.",
+        help="A task (see `pipe list`), file.py or file.py:Class, a checkpoint folder, or user/repo.",
         autocompletion=_complete_tasks,
         show_default=False,
     ),
@@ -52,6 +52,14 @@ ModelOpt = Annotated[
 RevisionOpt = Annotated[
     str | None,
     typer.Option("--revision", metavar="REV", help="Branch, tag or commit of a repository.", show_default=False),
+]
+TokenOpt = Annotated[
+    str | None,
+    typer.Option("--token", metavar="TOKEN", help="For the Hub; otherwise its login is used.", show_default=False),
+]
+OfflineOpt = Annotated[
+    bool,
+    typer.Option("--offline", help="Read repositories from the cache alone.", show_default=False),
 ]
 DeviceOpt = Annotated[
     str | None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,6 +19,26 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 _verbose = False
+_hidden: set[str] = set()
+
+
+def start() -> None:
+    """Begin a command: quiet, and with an stderr even where the shell has closed it."""
+    set_verbose(False)
+    if sys.stderr is None:
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  # open until the process ends
+
+
+def flush() -> None:
+    """Write what Python still holds back, so that a failure to do it is noticed."""
+    if sys.stdout is not None:
+        sys.stdout.flush()
+
+
+def forget_stdout() -> None:
+    """Send what Python still holds back for stdout to nowhere: it must not fail again at exit."""
+    if sys.__stdout__ is not None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno())
 
 
 def set_verbose(verbose: bool) -> None:
@@ -26,8 +47,16 @@ def set_verbose(verbose: bool) -> None:
     _verbose = verbose
 
 
+def hide(secret: str | None) -> None:
+    """Keep a secret out of everything that is said from here on."""
+    if secret:
+        _hidden.add(secret)
+
+
 def note(text: str) -> None:
     """Say something to a person."""
+    for secret in _hidden:
+        text = text.replace(secret, "***")
     print(text, file=sys.stderr, flush=True)
 
 
@@ -44,6 +73,9 @@ def print_error(error: PipeError) -> None:
 def print_usage_error(error: typer.TyperException) -> None:
     """Print a mistake in the command line, with where to look."""
     message = error.format_message()
+    if message.startswith("Usage: "):  # no arguments at all: Typer's error is the help
+        note(message)
+        return
     if message:
         note(f"Error: {message}")
     ctx = getattr(error, "ctx", None)
@@ -51,11 +83,24 @@ def print_usage_error(error: typer.TyperException) -> None:
         note(f"Hint: `{ctx.command_path} --help` shows how it is used.")
 
 
+def _stdout() -> TextIO:
+    if sys.stdout is None:
+        raise PipeError("stdout is closed: there is nowhere to write to.", hint="Leave it open, or send it to a file.")
+    return sys.stdout
+
+
 @contextmanager
-def results_stream() -> Iterator[TextIO]:
-    """Keep stdout for results: whatever else prints meanwhile, Python or not, goes to stderr."""
+def results_stream(*, until_exit: bool = False) -> Iterator[TextIO]:
+    """Keep stdout for results: whatever else prints meanwhile, Python or not, goes to stderr.
+
+    Args:
+        until_exit: whether it stays so: a user's code may print when the process ends (atexit).
+
+    Raises:
+        PipeError: the shell has closed stdout.
+    """
     try:
-        stdout, stderr = sys.stdout.fileno(), sys.stderr.fileno()
+        stdout, stderr = _stdout().fileno(), sys.stderr.fileno()
     except (OSError, ValueError):  # captured streams without a file descriptor
         stream, sys.stdout = sys.stdout, sys.stderr
         try:
@@ -68,12 +113,13 @@ def results_stream() -> Iterator[TextIO]:
     python_stdout, sys.stdout = sys.stdout, sys.stderr
     os.dup2(stderr, stdout)
     try:
-        with os.fdopen(kept, "w", encoding="utf-8", closefd=False) as stream:
+        with os.fdopen(kept, "w", encoding="utf-8", errors="replace", closefd=False) as stream:
             yield stream
     finally:
-        os.dup2(kept, stdout)
+        if not until_exit:
+            os.dup2(kept, stdout)
+            sys.stdout = python_stdout
         os.close(kept)
-        sys.stdout = python_stdout
 
 
 @contextmanager
@@ -95,20 +141,20 @@ def is_terminal(stream: TextIO) -> bool:
 
 def print_json(value: Any) -> None:
     """Print a report for programs."""
-    print(json.dumps(value, ensure_ascii=False, indent=2))
+    print(_json_line(value, indent=2), file=_stdout())
 
 
 def print_text(text: str) -> None:
     """Print a report's text."""
-    print(text)
+    print(text, file=_stdout())
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print a table: as wide as the terminal, or as wide as it wants into a pipe."""
     table = _table(columns)
     for row in rows:
-        table.add_row(*(_escape(cell) for cell in row))
-    _console(sys.stdout).print(table)
+        table.add_row(*(_text(cell) for cell in row))
+    _console(_stdout()).print(table)
 
 
 def short_place(place: object) -> str:
@@ -120,10 +166,11 @@ def short_place(place: object) -> str:
     return text.rpartition(f"site-packages{os.sep}")[2]
 
 
-def _escape(text: str) -> str:
-    from rich.markup import escape
+def _text(text: str, style: str = "") -> Any:
+    """Return text that stays as it is: no markup is read in it, and no control character reaches the terminal."""
+    from rich.text import Text
 
-    return escape(text)
+    return Text(re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]", "\N{REPLACEMENT CHARACTER}", text), style=style)
 
 
 def _console(stream: TextIO) -> Console:
@@ -174,7 +221,7 @@ class RowWriter:
     def close(self) -> None:
         """Write what could only be written at the end."""
         if self._form == "json":
-            self._line(json.dumps(self._rows, ensure_ascii=False, indent=2))
+            self._line(_json_line(self._rows, indent=2))
 
     def _line(self, text: str) -> None:
         self._stream.write(text + "\n")
@@ -188,25 +235,36 @@ class RowWriter:
         if self._csv_columns is None:
             self._csv_columns = list(values)
             writer.writerow(self._csv_columns)
-        if list(values) != self._csv_columns:
+        if set(values) != set(self._csv_columns):
             extra = sorted(set(values) ^ set(self._csv_columns))
             raise PipeError(
                 f"The results have different keys ({', '.join(extra)}), which one csv table cannot hold.",
                 hint="Use --format jsonl.",
             )
-        writer.writerow([value if isinstance(value, str) else _json_line(value) for value in values.values()])
+        writer.writerow([_csv_cell(values[column]) for column in self._csv_columns])
         self._stream.flush()
 
     def _write_human(self, inputs: Any, result: Any) -> None:
         console = _console(self._stream)
         if self._named:
-            console.print(f"[bold]{_escape(_shorten(inputs, 100))}[/bold]")
+            console.print(_text(_shorten(inputs, 100), "bold"))
         console.print(_picture(result))
         self._stream.flush()
 
 
-def _json_line(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)
+def _json_line(value: Any, indent: int | None = None) -> str:
+    text = json.dumps(value, ensure_ascii=False, indent=indent)
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # half of a surrogate pair, which UTF-8 cannot write and JSON can escape
+        text = json.dumps(value, indent=indent)
+    return text
+
+
+def _csv_cell(value: Any) -> str:
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else _json_line(value)
 
 
 def _shorten(value: Any, width: int) -> str:
@@ -243,7 +301,7 @@ def _picture(result: Any) -> Any:
     """Return a result as a person would rather look at it: a table with bars for scores, lines for an object."""
     if isinstance(result, list) and result and all(isinstance(item, Mapping) for item in result):
         if len(result) == 1 and set(result[0]) <= set(_ESSENTIALS):
-            return _escape(_essence(result))
+            return _text(_essence(result))
         return _table_of(result)
     if isinstance(result, Mapping):
         if isinstance(result.get("labels"), list) and isinstance(result.get("scores"), list):
@@ -253,9 +311,9 @@ def _picture(result: Any) -> Any:
             return _table_of([result])
         table = _table([])
         for key, value in result.items():
-            table.add_row(_escape(str(key)), _escape(_shorten(value, 400)))
+            table.add_row(_text(str(key)), _text(_shorten(value, 400)))
         return table
-    return _escape(result) if isinstance(result, str) else _escape(_shorten(result, 2000))
+    return _text(result if isinstance(result, str) else _shorten(result, 2000))
 
 
 def _table_of(rows: Sequence[Mapping[str, Any]]) -> Any:
@@ -263,15 +321,15 @@ def _table_of(rows: Sequence[Mapping[str, Any]]) -> Any:
     scored = "score" in columns and all(isinstance(row.get("score"), (int, float)) for row in rows)
     table = _table([*columns, ""] if scored else columns)
     for row in rows:
-        cells = [_cell(column, row.get(column)) for column in columns]
-        table.add_row(*cells, *([f"[cyan]{_bar(row['score'])}[/cyan]"] if scored else []))
+        cells = [_cell(row.get(column)) for column in columns]
+        table.add_row(*cells, *([_text(_bar(row["score"]), "cyan")] if scored else []))
     return table
 
 
-def _cell(column: str, value: Any) -> str:
+def _cell(value: Any) -> Any:
     if isinstance(value, float):
         return f"{value:.4f}"
-    return "" if value is None else _escape(_shorten(value, 60))
+    return "" if value is None else _text(_shorten(value, 60))
 
 
 def _bar(score: float, width: int = 24) -> str:

@@ -14,9 +14,11 @@ from typing import Any
 
 from pipesmith.cli import output
 from pipesmith.cli.flags import TaskRequest
-from pipesmith.pipelines.errors import PipelineLoadError
+from pipesmith.pipelines import compat
+from pipesmith.pipelines.errors import PipelineLoadError, ProjectError
 from pipesmith.pipelines.loading import load
-from pipesmith.pipelines.plain import to_plain
+from pipesmith.pipelines.names import near_miss
+from pipesmith.pipelines.parameters import check_parameters
 from pipesmith.pipelines.records.audio import decode_for
 from pipesmith.pipelines.targets import LoadOptions
 
@@ -44,8 +46,7 @@ class RunSession:
         self._name = name
         self._request = request
         self._options = options
-        settings = request.project.tasks.get(request.target.entry.task) if request.project else None
-        self._parameters = {**(settings.parameters if settings else {}), **parameters}
+        self._parameters = {**project_parameters(request), **parameters}
         self._verbose = verbose
 
     def run(self, inputs: Iterator[Any], *, form: str | None, several: bool) -> None:
@@ -61,18 +62,25 @@ class RunSession:
         """
         from pipesmith.pipelines.engine import Row, run
 
-        with output.results_stream() as stream:
+        with output.results_stream(until_exit=True) as stream:
             form = form or ("human" if output.is_terminal(stream) else "jsonl")
             writer = output.RowWriter(stream, form, named=several and form == "human")
             with output.status(f"Loading {self._name} ..."), _no_garbage_collection():
                 pipe = self._load()
+            signature = self._request.signature
+            known = [parameter.name for parameter in signature.parameters] if signature else []
+            for text in check_parameters(pipe, self._parameters, known):
+                output.note(text)
             decoded = (decode_for(pipe, text) for text in inputs)
             rows = (Row(one, self._parameters, number) for number, one in enumerate(decoded, 1))
-            for outcome in run(pipe, rows):
+            for outcome in run(pipe, rows, notify=output.note):
                 if outcome.error is not None:
                     raise outcome.error
-                writer.write(outcome.row.inputs, to_plain(outcome.result))
+                writer.write(outcome.row.inputs, outcome.plain())
             writer.close()
+        if self._verbose:
+            for name in compat.used():
+                output.note(f"Supplied for code written for transformers 4: {name}.")
 
     def _load(self) -> Any:
         if not self._verbose:
@@ -93,6 +101,26 @@ class RunSession:
         return load(self._request.target, self._options)
 
 
+def project_parameters(request: TaskRequest) -> dict[str, Any]:
+    """Return the parameters that the project's pyproject.toml sets for a task.
+
+    Raises:
+        ProjectError: the task has no such parameter.
+    """
+    project, signature = request.project, request.signature
+    settings = project.tasks.get(request.target.entry.task) if project else None
+    if project is None or settings is None:
+        return {}
+    known = [parameter.name for parameter in signature.parameters] if signature else []
+    for key in settings.parameters:
+        if signature is not None and signature.unknown_parameters == "refused" and key not in known:
+            raise ProjectError(
+                f"{project.root / 'pyproject.toml'}: {request.target.entry.task} has no parameter {key!r}.",
+                hint=near_miss(key, known) or f"It has {', '.join(known) or 'none'}.",
+            )
+    return settings.parameters
+
+
 @contextmanager
 def _no_garbage_collection() -> Iterator[None]:
     """Leave the objects that imports make alone: looking through them again and again is a sixth of a cold start."""
@@ -106,10 +134,12 @@ def _no_garbage_collection() -> Iterator[None]:
 
 def _silence_warnings() -> None:
     """Keep Python's warnings off stderr, unless -W or PYTHONWARNINGS asks for them."""
+    os.environ.setdefault("USE_TF", "0")  # transformers 4 imports TensorFlow where it is: seconds, for PyTorch models
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # else a fork after tokenizing prints a warning
     if not sys.warnoptions:
         warnings.simplefilter("ignore")
-    logging.getLogger("torch").setLevel(logging.ERROR)
+    for library in ("torch", "huggingface_hub"):
+        logging.getLogger(library).setLevel(logging.ERROR)
 
 
 def _silence_transformers() -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ _CODE_CONFIGS = (
     "feature_extractor_config.json",
     "generation_config.json",
 )
+_AGAIN = "Download the checkpoint again, or save it again with save_pretrained()."
 # What an architecture's name ends with, and the task that its head is for; the longest ending counts.
 _TASK_OF_ENDING = {
     "ForSequenceClassification": "text-classification",
@@ -62,10 +63,17 @@ _TASK_OF_ENDING = {
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A local checkpoint folder and the content of its config.json."""
+    """A local checkpoint folder and the content of its config.json.
+
+    Args:
+        folder: where the files lie.
+        config: what config.json holds.
+        name: what people call it: the folder, or a repository at a commit.
+    """
 
     folder: Path
     config: dict[str, Any]
+    name: str
 
     @property
     def custom_pipelines(self) -> dict[str, dict[str, Any]]:
@@ -80,8 +88,12 @@ class Checkpoint:
         return [str(name) for name in names] if isinstance(names, list) else []
 
 
-def read_checkpoint(folder: Path) -> Checkpoint:
+def read_checkpoint(folder: Path, name: str | None = None) -> Checkpoint:
     """Read a checkpoint folder's config.json.
+
+    Args:
+        folder: the folder.
+        name: what to call it in messages; the folder's path if None.
 
     Raises:
         PipelineLoadError: no such folder, no config.json, or one that is not a JSON object.
@@ -93,21 +105,21 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     file = folder / "config.json"
     if not file.is_file():
         raise PipelineLoadError(
-            f"{folder} is no checkpoint: it holds no config.json.",
+            f"{name or folder} is no checkpoint: it holds no config.json.",
             hint="A checkpoint folder is what save_pretrained() writes: config.json, weights and a tokenizer.",
         )
-    return Checkpoint(folder, _read_object(file))
+    return Checkpoint(folder, _read_object(file), name or str(folder))
 
 
 def _read_object(file: Path) -> dict[str, Any]:
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
     except json.JSONDecodeError as error:
-        raise PipelineLoadError(f"{file}:{error.lineno} is not valid JSON: {error.msg}.") from error
+        raise PipelineLoadError(f"{file}:{error.lineno} is not valid JSON: {error.msg}.", hint=_AGAIN) from error
     except (OSError, UnicodeDecodeError) as error:
-        raise PipelineLoadError(f"{file} cannot be read: {error}.") from error
+        raise PipelineLoadError(f"{file} cannot be read: {error}.", hint=_AGAIN) from error
     if not isinstance(content, dict):
-        raise PipelineLoadError(f"{file} holds {type(content).__name__}, not a JSON object.")
+        raise PipelineLoadError(f"{file} holds {type(content).__name__}, not a JSON object.", hint=_AGAIN)
     return content
 
 
@@ -124,7 +136,7 @@ def check_weights(checkpoint: Checkpoint) -> None:
                 _refuse_framework(folder / name, framework)
         present = ", ".join(sorted(path.name for path in folder.iterdir())[:8])
         raise PipelineLoadError(
-            f"{folder} holds no weights: none of {_TORCH_WEIGHTS[0]}, {_TORCH_WEIGHTS[2]} and their indexes is there.",
+            f"{checkpoint.name} holds no weights: neither {_TORCH_WEIGHTS[0]} nor {_TORCH_WEIGHTS[2]}.",
             hint=f"It holds {present}. Save the model there with save_pretrained(), or download its weights.",
         )
     for file in sorted(folder.glob("*.safetensors")):
@@ -146,36 +158,52 @@ def _safetensors_format(file: Path) -> str | None:
         length = int.from_bytes(stream.read(8), "little")
         size = file.stat().st_size
         if length > size - 8:
-            raise PipelineLoadError(f"{file} is damaged: its header says more bytes than the {size:,} it has.")
+            raise PipelineLoadError(
+                f"{file} is damaged: its header says more bytes than the {size:,} it has.", hint=_AGAIN
+            )
         try:
             header = json.loads(stream.read(length))
         except ValueError as error:
-            raise PipelineLoadError(f"{file} is damaged: its header is not JSON.") from error
+            raise PipelineLoadError(f"{file} is damaged: its header is not JSON.", hint=_AGAIN) from error
     ends = [item["data_offsets"][1] for name, item in header.items() if name != "__metadata__"]
     if ends and 8 + length + max(ends) > size:
         missing = 8 + length + max(ends) - size
-        raise PipelineLoadError(f"{file} is cut short: {missing:,} bytes are missing.", hint="Download it again.")
+        raise PipelineLoadError(f"{file} is cut short: {missing:,} bytes are missing.", hint=_AGAIN)
     found = header.get("__metadata__", {}).get("format")
     return str(found) if found else None
 
 
-def code_files(checkpoint: Checkpoint, task: str | None = None) -> list[Path]:
-    """List the files of code that loading a checkpoint would run: what an `auto_map` or the task's pipeline names.
+def code_modules(checkpoint: Checkpoint, task: str | None = None) -> dict[str, list[str]]:
+    """Name the modules that loading a checkpoint would run: what an `auto_map` or the task's pipeline names.
 
     Args:
         checkpoint: the folder.
         task: the custom pipeline that would be loaded from it; None if the class comes from elsewhere.
+
+    Returns:
+        Module names by the repository that holds them; "" is the checkpoint itself.
     """
-    names = {reference.partition(".")[0] for reference in _code_references(checkpoint, task)}
+    found: dict[str, list[str]] = {}
+    for reference in _code_references(checkpoint, task):
+        repo_id, _, name = reference.rpartition("--")  # user/repo--module.Class: code of another repository
+        modules = found.setdefault(repo_id, [])
+        if name.partition(".")[0] not in modules:
+            modules.append(name.partition(".")[0])
+    return found
+
+
+def code_files(folder: Path, modules: Iterable[str]) -> list[Path]:
+    """List the files that hold modules of a folder, and what these import from beside them."""
     found: dict[Path, None] = {}
-    for name in sorted(names):
-        _add_with_imports(checkpoint.folder / f"{name}.py", found)
+    for module in sorted(modules):
+        _add_with_imports(folder / f"{module}.py", found)
     return list(found)
 
 
 def _code_references(checkpoint: Checkpoint, task: str | None) -> Iterator[str]:
-    if task is not None and task in checkpoint.custom_pipelines:
-        yield str(checkpoint.custom_pipelines[task].get("impl", ""))
+    info = checkpoint.custom_pipelines.get(task) if task is not None else None
+    if isinstance(info, dict):
+        yield str(info.get("impl", ""))
     for name in _CODE_CONFIGS:
         file = checkpoint.folder / name
         if not file.is_file():
@@ -185,7 +213,7 @@ def _code_references(checkpoint: Checkpoint, task: str | None) -> Iterator[str]:
         for value in auto_map.values() if isinstance(auto_map, dict) else ():
             for reference in value if isinstance(value, (list, tuple)) else (value,):
                 if isinstance(reference, str):
-                    yield reference.rpartition("--")[2]  # user/repo--module.Class: code of another repository
+                    yield reference
 
 
 def _add_with_imports(file: Path, found: dict[Path, None]) -> None:
@@ -216,7 +244,7 @@ def checkpoint_entry(checkpoint: Checkpoint, task: str | None) -> PipelineEntry 
     custom = checkpoint.custom_pipelines
     if task is None and len(custom) > 1:
         raise TaskNotFoundError(
-            f"{checkpoint.folder} brings {len(custom)} tasks: {', '.join(custom)}.", hint="Name one with --task."
+            f"{checkpoint.name} brings {len(custom)} tasks: {', '.join(custom)}.", hint="Name one with --task."
         )
     name = task or next(iter(custom), None)
     if name is not None and name in custom:
@@ -226,21 +254,31 @@ def checkpoint_entry(checkpoint: Checkpoint, task: str | None) -> PipelineEntry 
 
 def _custom_entry(checkpoint: Checkpoint, task: str) -> PipelineEntry:
     info = checkpoint.custom_pipelines[task]
+    if not isinstance(info, dict):
+        raise PipelineLoadError(
+            f"{checkpoint.folder / 'config.json'}: custom_pipelines.{task} is {info!r}, not an object.",
+            hint=_AGAIN,
+        )
     module, _, name = str(info.get("impl", "")).rpartition(".")
     if not module:
         raise PipelineLoadError(
-            f"{checkpoint.folder / 'config.json'}: custom_pipelines.{task}.impl names no class: {info.get('impl')!r}."
+            f"{checkpoint.folder / 'config.json'}: custom_pipelines.{task}.impl names no class: {info.get('impl')!r}.",
+            hint=_AGAIN,
         )
     return PipelineEntry(
         task,
         ClassReference(name, checkpoint.folder / f"{module}.py"),
-        pt_model=tuple(info.get("pt") or ()),
-        tf_model=tuple(info.get("tf") or ()),
+        pt_model=_names(info.get("pt")),
+        tf_model=_names(info.get("tf")),
         default=default_model(info.get("default")),
         type=str(info.get("type") or "multimodal"),
         place=Place(checkpoint.folder / "config.json", 1),
         origin="checkpoint",
     )
+
+
+def _names(value: Any) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else tuple(map(str, value or ()))
 
 
 def _guess_tasks(checkpoint: Checkpoint) -> list[str]:
@@ -259,7 +297,7 @@ def _guess_tasks(checkpoint: Checkpoint) -> list[str]:
     if not guesses:
         known = ", ".join(checkpoint.architectures) or "none"
         raise TaskNotFoundError(
-            f"The task of {checkpoint.folder} cannot be told from its architectures ({known}).",
+            f"The task of {checkpoint.name} cannot be told from its architectures ({known}).",
             hint="Name it: pipe run DIR --task TASK. `pipe list` shows the tasks.",
         )
     return guesses

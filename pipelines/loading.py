@@ -12,19 +12,22 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipesmith.pipelines import trust
-from pipesmith.pipelines.checkpoint import Checkpoint, check_weights, code_files, read_checkpoint
+from pipesmith.pipelines import compat, trust
+from pipesmith.pipelines.checkpoint import Checkpoint, check_weights, code_files, code_modules, read_checkpoint
+from pipesmith.pipelines.compat.remote import load_remote_class, prepare_remote_code
 from pipesmith.pipelines.errors import ParameterError, PipeError, PipelineLoadError
+from pipesmith.pipelines.hub import HubAccess, Snapshot, fetch_small_files, fetch_weights, is_repo_id
 from pipesmith.pipelines.names import near_miss
 from pipesmith.pipelines.project import find_project
 from pipesmith.pipelines.registry import DefaultModel, ModelClass, PipelineEntry
 from pipesmith.pipelines.source import ClassReference
 from pipesmith.pipelines.targets import LoadOptions, Target, resolve
-from pipesmith.pipelines.user_code import describe, load_class, missing_library, user_frame
+from pipesmith.pipelines.user_code import describe, failure_hint, load_class, missing_library, user_frame
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_SET_BY_US = {"config", "revision", "trust_remote_code", "code_revision", "output_loading_info"}
 FOUR_METHODS = ("_sanitize_parameters", "preprocess", "_forward", "postprocess")
 
 
@@ -43,29 +46,54 @@ def load(target: Target, options: LoadOptions) -> Any:
     """
     entry = target.entry
     model = _chosen_model(target, options)
-    checkpoint = _checkpoint(model, entry)
-    remote = entry.origin == "checkpoint"
-    if checkpoint is not None:
-        code = code_files(checkpoint, entry.task if remote else None)
-        trust.require(str(checkpoint.folder), code, trusted=options.trust_remote_code)
-        check_weights(checkpoint)
-    pipeline_class = _remote_class(entry, model, options) if remote else _own_class(entry)
+    checkpoint, snapshot = _open_checkpoint(model, entry, options)
+    remote = _entry_checkpoint(entry)
+    if remote is not None and remote.folder.resolve() == checkpoint.folder.resolve():
+        remote = checkpoint
+    code_revision = _require_trust([checkpoint] if remote is None else [remote, checkpoint], entry, options)
+    if snapshot is not None:
+        fetch_weights(snapshot, options.access)
+    check_weights(checkpoint)
+    prepare_remote_code(
+        code_modules(checkpoint), checkpoint.folder, code_revision=code_revision, token=options.access.token
+    )
+    pipeline_class = _own_class(entry) if remote is None else _remote_class(entry, remote)
     _check_class(pipeline_class, entry)
-    hub = {"revision": model.revision or "main", "trust_remote_code": options.trust_remote_code}
-    live_model = _load_model(entry, model, checkpoint, options, hub)
-    parts = _load_parts(pipeline_class, model, checkpoint, hub)
+    _describe_for_saving(pipeline_class, entry)
+    arguments: dict[str, Any] = {"trust_remote_code": options.trust_remote_code}
+    if code_revision is not None:
+        arguments |= {"code_revision": code_revision, "token": options.access.token}
+    live_model = _load_model(entry, checkpoint, options, arguments)
+    parts = _load_parts(pipeline_class, checkpoint, options.init, arguments)
+    compat.adapt_parts(pipeline_class, live_model, parts, options.model_kwargs)
     return _construct(pipeline_class, entry, live_model, parts, options)
 
 
 def _chosen_model(target: Target, options: LoadOptions) -> DefaultModel:
-    chosen = DefaultModel(options.model, options.revision) if options.model else target.model
+    chosen = target.model
+    if options.model is not None:
+        chosen = DefaultModel(options.model, options.revision)
+    elif chosen is not None and options.revision is not None and not target.is_pinned:
+        chosen = replace(chosen, revision=options.revision)
     if chosen is None:
         raise PipelineLoadError(
             f"{target.entry.task} has no default model.",
             hint="Name one: --model FOLDER, --model user/repo, or --model tiny for random weights.",
         )
+    if not chosen.model:
+        raise ParameterError("--model is empty.", hint="Give a folder, user/repo, or tiny.")
+    if options.revision is not None and not target.is_pinned and not _is_repository(chosen.model):
+        raise ParameterError(
+            f"--revision {options.revision}: {chosen.model} is no repository.",
+            hint="A revision belongs to a repository: --model user/repo.",
+        )
+    if options.model is None and chosen.model.startswith(("./", "../", "/", "~")) and not _is_folder(chosen.model):
+        raise PipelineLoadError(
+            f"The default model of {target.entry.task}, {chosen.model}, is not there (entry in {target.entry.place}).",
+            hint="Name another one with --model.",
+        )
     name, _, architecture = chosen.model.partition(":")
-    if name == "tiny" and options.model:
+    if name == "tiny" and not _is_repository(chosen.model):
         from pipesmith.pipelines.testing import tiny_model
 
         entry = target.entry
@@ -79,34 +107,82 @@ def _chosen_model(target: Target, options: LoadOptions) -> DefaultModel:
     return chosen
 
 
-def _checkpoint(model: DefaultModel, entry: PipelineEntry) -> Checkpoint | None:
-    """Read the checkpoint if the model is a folder; None if it is a repository."""
+def _is_folder(name: str) -> bool:
+    return Path(name).expanduser().is_dir()
+
+
+def _is_repository(name: str) -> bool:
+    return is_repo_id(name) and not Path(name).expanduser().exists()
+
+
+def _open_checkpoint(
+    model: DefaultModel, entry: PipelineEntry, options: LoadOptions
+) -> tuple[Checkpoint, Snapshot | None]:
+    """Read the checkpoint of a model: a folder, or the small files of a repository at one commit."""
     folder = Path(model.model).expanduser()
     if folder.exists() or model.model.startswith(("/", "./", "../", "~")) or model.model.count("/") > 1:
-        return read_checkpoint(folder)
-    if "/" not in model.model and entry.default != model:
+        return read_checkpoint(folder), None
+    if not is_repo_id(model.model) and entry.default != model:
         raise PipelineLoadError(
             f"There is no checkpoint folder {model.model}.",
             hint="--model takes a folder, a repository (user/repo), or tiny for random weights.",
         )
-    return None
+    snapshot = fetch_small_files(model.model, model.revision, options.access)
+    return read_checkpoint(snapshot.folder, str(snapshot)), snapshot
+
+
+def _entry_checkpoint(entry: PipelineEntry) -> Checkpoint | None:
+    """Return the checkpoint that brings an entry's code; None if the class is the user's own or installed."""
+    if entry.origin != "checkpoint" or entry.place is None:
+        return None
+    return read_checkpoint(entry.place.file.parent)
+
+
+def _require_trust(checkpoints: Sequence[Checkpoint], entry: PipelineEntry, options: LoadOptions) -> str | None:
+    """Pass the gate for all code that loading would run.
+
+    Returns:
+        The commit of another repository whose code the checkpoint names; None if there is none.
+    """
+    files: dict[Path, None] = {}
+    others: dict[str, list[str]] = {}
+    for checkpoint in checkpoints:
+        task = entry.task if checkpoint is checkpoints[0] and entry.origin == "checkpoint" else None
+        modules = code_modules(checkpoint, task)
+        files.update(dict.fromkeys(code_files(checkpoint.folder, modules.pop("", []))))
+        others |= modules
+    commit = None
+    name = " and ".join(dict.fromkeys(checkpoint.name for checkpoint in checkpoints))
+    for repo_id, modules_of_other in others.items():
+        other = fetch_small_files(repo_id, None, options.access)
+        files.update(dict.fromkeys(code_files(other.folder, modules_of_other)))
+        name += f", with code of {other},"
+        commit = other.commit
+    if len(others) > 1:
+        raise PipelineLoadError(
+            f"{name} names code of several other repositories ({', '.join(others)}).",
+            hint="Copy their code beside it, so that one commit pins it all.",
+        )
+    trust.require(name, list(files), trusted=options.trust_remote_code)
+    if files:
+        options.notify(f"The code of {name} runs, as --trust-remote-code says.")
+    return commit
 
 
 def _own_class(entry: PipelineEntry) -> type[Any]:
     reference = entry.pipeline_class
-    return load_class(reference) if isinstance(reference, ClassReference) else reference
-
-
-def _remote_class(entry: PipelineEntry, model: DefaultModel, options: LoadOptions) -> type[Any]:
-    """Load a pipeline class that the checkpoint brings, as transformers does."""
-    from transformers.dynamic_module_utils import get_class_from_dynamic_module
-
-    assert isinstance(entry.pipeline_class, ClassReference) and entry.pipeline_class.file
-    module = entry.pipeline_class.file.stem
-    with _failing(f"The pipeline code of {model}"):
-        found = get_class_from_dynamic_module(f"{module}.{entry.pipeline_class.name}", model.model)
-    assert isinstance(found, type)
+    found = load_class(reference) if isinstance(reference, ClassReference) else reference
+    if not isinstance(found, type):
+        raise PipelineLoadError(f"The pipeline_class of {entry.task} is {found!r}, not a class ({entry.place}).")
     return found
+
+
+def _remote_class(entry: PipelineEntry, checkpoint: Checkpoint) -> type[Any]:
+    """Load a pipeline class that a checkpoint brings, as transformers does."""
+    reference = entry.pipeline_class
+    assert isinstance(reference, ClassReference) and reference.file
+    with _failing(f"The pipeline code of {checkpoint.name}"):
+        return load_remote_class(reference.file.stem, reference.name, checkpoint.folder)
 
 
 def _check_class(pipeline_class: type[Any], entry: PipelineEntry) -> None:
@@ -126,18 +202,31 @@ def _check_class(pipeline_class: type[Any], entry: PipelineEntry) -> None:
         )
 
 
-def _load_model(
-    entry: PipelineEntry,
-    model: DefaultModel,
-    checkpoint: Checkpoint | None,
-    options: LoadOptions,
-    hub: Mapping[str, Any],
-) -> Any:
+def _describe_for_saving(pipeline_class: type[Any], entry: PipelineEntry) -> None:
+    """Let `save_pretrained` copy the class's code and write custom_pipelines, as for one registered with transformers.
+
+    Model classes that transformers does not have are left out: custom_pipelines cannot name them.
+    """
+    registered = vars(pipeline_class).get("_registered_impl", {})
+    if entry.task in registered or pipeline_class.__module__.startswith("transformers."):
+        return
+    import transformers
+
+    classes = [_model_class(model_class, entry) for model_class in entry.pt_model]
+    known = tuple(found for found in classes if getattr(transformers, found.__name__, None) is found)
+    info: dict[str, Any] = {"impl": pipeline_class, "pt": known, "type": entry.type}
+    if not compat.needed():
+        info["tf"] = ()  # transformers 4 wants the key
+    pipeline_class._registered_impl = {**registered, entry.task: info}
+
+
+def _load_model(entry: PipelineEntry, checkpoint: Checkpoint, options: LoadOptions, trusted: Mapping[str, Any]) -> Any:
     """Load the model with the first class that takes it, and refuse weights that start at random."""
     from transformers import AutoConfig
 
-    with _failing(f"The configuration of {model}"):
-        config = AutoConfig.from_pretrained(model.model, **hub)
+    folder = str(checkpoint.folder)
+    with _failing(f"The configuration of {checkpoint.name}"):
+        config = AutoConfig.from_pretrained(folder, **trusted)
     classes = [_model_class(name, entry) for name in entry.pt_model] or _architecture_classes(config)
     if not classes:
         raise PipelineLoadError(f"{entry.task} names no model class.", hint="Name one with --pt-model.")
@@ -145,23 +234,27 @@ def _load_model(
     if not taken:
         known = ", ".join(config.architectures or ()) or "none named"
         raise PipelineLoadError(
-            f"{model} is a {config.model_type} model ({known}), which {_listed(classes)} does not take.",
+            f"{checkpoint.name} is a {config.model_type} model ({known}), which {_listed(classes)} does not take.",
             hint=f"{entry.task} needs a model for {_listed(classes)}; name another with --model.",
         )
+    for key in _SET_BY_US & set(options.model_kwargs):
+        raise ParameterError(f"model_kwargs: {key} is set already.", hint="--revision and --trust-remote-code set it.")
     arguments = {"dtype": _dtype(options.dtype), **options.model_kwargs}
     first_error: Exception | None = None
     for candidate in taken:
         try:
-            live, info = _from_pretrained(candidate, model.model, config=config, **hub, **arguments)
+            live, info = _from_pretrained(candidate, folder, config=config, **trusted, **arguments)
         except Exception as error:  # transformers raises what it likes; the next class may take the weights
             first_error = first_error or error
             continue
-        _check_loaded(live, info, model, candidate, options)
+        _check_loaded(live, info, checkpoint, candidate, options)
         return live
     assert first_error is not None
+    saved_with = checkpoint.config.get("transformers_version") if code_modules(checkpoint) else None
     raise PipelineLoadError(
-        f"The weights of {model} do not load as {taken[0].__name__}: {describe(first_error)}.",
-        hint="Run again with --verbose for the whole traceback.",
+        f"The weights of {checkpoint.name} do not load as {taken[0].__name__}: {describe(first_error)}."
+        f"{user_frame(first_error)}",
+        hint=failure_hint(first_error, saved_with),
     ) from first_error
 
 
@@ -216,7 +309,7 @@ def _takes(model_class: Any, config: Any) -> bool:
 
 
 def _check_loaded(
-    live: Any, info: Mapping[str, Any], model: DefaultModel, candidate: Any, options: LoadOptions
+    live: Any, info: Mapping[str, Any], checkpoint: Checkpoint, candidate: Any, options: LoadOptions
 ) -> None:
     missing = sorted(info.get("missing_keys") or ())
     mismatched = sorted(
@@ -227,22 +320,22 @@ def _check_loaded(
     names = [*missing, *mismatched]
     shown = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
     raise PipelineLoadError(
-        f"{model} does not hold all weights of {type(live).__name__}: {shown} would start at random.",
+        f"{checkpoint.name} does not hold all weights of {type(live).__name__}: {shown} would start at random.",
         hint=f"Use a model that was trained for {candidate.__name__}, or --allow-random-weights to run anyway.",
     )
 
 
-def _dtype(name: str) -> Any:
-    if name == "auto":
-        return "auto"
+def _dtype(dtype: Any) -> Any:
     import torch
 
-    dtype = getattr(torch, name, None)
-    if not isinstance(dtype, torch.dtype):
+    if dtype is None or dtype == "auto" or isinstance(dtype, torch.dtype):
+        return dtype or "auto"
+    found = getattr(torch, str(dtype).removeprefix("torch."), None)
+    if not isinstance(found, torch.dtype):
         raise ParameterError(
-            f"--dtype: {name!r} is no data type of torch.", hint="Use auto, float32, bfloat16 or float16."
+            f"--dtype {dtype!r} is no data type of torch.", hint="Use auto, float32, bfloat16 or float16."
         )
-    return dtype
+    return found
 
 
 # A pipeline's parts besides its model: the class's flag, the Auto class, and the files (globs) that hold one. Where
@@ -264,13 +357,15 @@ _PARTS: dict[str, tuple[str, tuple[str, ...]]] = {
 
 
 def _load_parts(
-    pipeline_class: type[Any], model: DefaultModel, checkpoint: Checkpoint | None, hub: Mapping[str, Any]
+    pipeline_class: type[Any], checkpoint: Checkpoint, given: Mapping[str, Any], trusted: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Load the tokenizer and processors that the class wants: a flag of True demands one, None takes it if there."""
     import transformers
 
     parts = {}
     for name, (auto_class, files) in _PARTS.items():
+        if name in given:
+            continue
         flag = getattr(pipeline_class, f"_load_{name}", False)
         held = _may_hold(checkpoint, files)
         if flag is False or (flag is None and not held):
@@ -278,13 +373,13 @@ def _load_parts(
         try:
             if not held:
                 raise FileNotFoundError("none of its files is there")
-            part = getattr(transformers, auto_class).from_pretrained(model.model, **hub)
+            part = getattr(transformers, auto_class).from_pretrained(str(checkpoint.folder), **trusted)
             if name == "processor" and not isinstance(part, transformers.ProcessorMixin):
                 raise TypeError(f"it is a {type(part).__name__}, not a processor")
         except Exception as error:  # the same rule as transformers': an optional part that fails is left out
             if flag:
                 raise PipelineLoadError(
-                    f"{model} has no {name.replace('_', ' ')} that loads: {describe(error)}.",
+                    f"{checkpoint.name} has no {name.replace('_', ' ')} that loads: {describe(error)}.",
                     hint=f"{pipeline_class.__name__} needs one; save it into the checkpoint with save_pretrained().",
                 ) from error
             continue
@@ -292,8 +387,8 @@ def _load_parts(
     return parts
 
 
-def _may_hold(checkpoint: Checkpoint | None, files: Sequence[str]) -> bool:
-    if checkpoint is None or checkpoint.config.get("model_type") == "timm_wrapper":  # its processor is in config.json
+def _may_hold(checkpoint: Checkpoint, files: Sequence[str]) -> bool:
+    if checkpoint.config.get("model_type") == "timm_wrapper":  # its processor is in config.json
         return True
     return any(any(checkpoint.folder.glob(pattern)) for pattern in files)
 
@@ -301,9 +396,14 @@ def _may_hold(checkpoint: Checkpoint | None, files: Sequence[str]) -> bool:
 def _construct(
     pipeline_class: type[Any], entry: PipelineEntry, model: Any, parts: Mapping[str, Any], options: LoadOptions
 ) -> Any:
-    arguments = {"device": _device(options.device), **options.init}
+    arguments = {"device": _device(options.device), **parts, **compat.init_arguments(pipeline_class, options.init)}
+    for name in ("model", "task"):
+        if name in options.init:
+            raise ParameterError(
+                f"{name} is no further argument of {pipeline_class.__name__}: it is set already.", hint="Leave it out."
+            )
     try:
-        return pipeline_class(model=model, task=entry.task, **parts, **arguments)
+        return pipeline_class(model=model, task=entry.task, **arguments)
     except TypeError as error:
         if "__init__()" not in str(error):
             raise _failed(f"{pipeline_class.__name__} cannot be made", error) from error
@@ -317,20 +417,23 @@ def _construct(
         raise _failed(f"{pipeline_class.__name__} cannot be made", error) from error
 
 
-def _device(name: str | None) -> Any:
-    if name is None:
+def _device(device: Any) -> Any:
+    if device is None:
         return None
     import torch
 
+    if device in (-1, "-1"):  # transformers' word for the processor
+        device = "cpu"
     try:
-        device = torch.device(int(name) if name.lstrip("-").isdigit() and int(name) >= 0 else name.replace("-1", "cpu"))
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:  # AssertionError: torch built without CUDA
+        found = torch.device(int(device) if isinstance(device, str) and device.isdigit() else device)
+        torch.empty(0, device=found)
+    # AssertionError: torch built without CUDA
+    except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:
         raise ParameterError(
-            f"--device: {name!r} is not a device of this machine ({str(error).partition(chr(10))[0]}).",
-            hint="Use cpu, or leave --device out for the first accelerator there is.",
+            f"--device {device!r} is not there on this machine ({str(error).partition(chr(10))[0]}).",
+            hint="Use cpu, or leave it out for the first accelerator there is.",
         ) from error
-    return device
+    return found
 
 
 @contextmanager
@@ -348,37 +451,39 @@ def _failed(what: str, error: Exception) -> PipelineLoadError:
     library = missing_library(error)
     if library is not None:
         return PipelineLoadError(f"{what}: it needs {library}.", hint=f"Install it: pip install {library}")
-    return PipelineLoadError(
-        f"{what}: {describe(error)}.{user_frame(error)}", hint="Run again with --verbose for the whole traceback."
-    )
+    return PipelineLoadError(f"{what}: {describe(error)}.{user_frame(error)}", hint=failure_hint(error))
 
 
 def pipeline(
     task: str,
-    model: str | Path | None = None,
+    model: Any = None,
     *,
     revision: str | None = None,
-    device: str | None = None,
-    dtype: str = "auto",
+    device: Any = None,
+    dtype: Any = "auto",
     trust_remote_code: bool = False,
     allow_random_weights: bool = False,
     model_kwargs: Mapping[str, Any] | None = None,
     pt_model: str | None = None,
+    token: str | None = None,
+    local_files_only: bool = False,
     **init: Any,
 ) -> Any:
     """Load a pipeline by the name that `pipe run` takes: a task, a file, or a checkpoint folder.
 
     Args:
-        task: a registered task, `file.py:Class`, or a checkpoint folder.
-        model: a checkpoint folder, a repo_id, or "tiny"; the task's default if None.
+        task: a registered task, `file.py:Class`, a checkpoint folder, or user/repo.
+        model: a checkpoint folder, a repo_id, "tiny", or a live model; the task's default if None.
         revision: branch, tag or commit of a repository.
-        device: "cpu", "cuda:0", ...; the first accelerator if None.
-        dtype: "float32", "bfloat16", ...; the checkpoint's own if "auto".
+        device: "cpu", "cuda:0", 0, a torch.device; the first accelerator if None.
+        dtype: "float32", "bfloat16", a torch.dtype; the checkpoint's own if "auto".
         trust_remote_code: whether code that the checkpoint brings may run.
         allow_random_weights: whether weights that the checkpoint lacks may start at random.
         model_kwargs: passed on to the model's from_pretrained.
         pt_model: the model class of a file's pipeline that has no entry.
-        **init: parameters of the pipeline, and further arguments of its `__init__`.
+        token: for the Hub; huggingface_hub's login if None.
+        local_files_only: whether the Hub may only be read from the cache.
+        **init: parameters of the pipeline, a live tokenizer or processor, and further arguments of its `__init__`.
 
     Returns:
         A live transformers.Pipeline.
@@ -386,8 +491,9 @@ def pipeline(
     Raises:
         PipeError: see `resolve` and `load`.
     """
+    is_live = model is not None and not isinstance(model, (str, Path))
     options = LoadOptions(
-        model=str(model) if model is not None else None,
+        model=None if model is None or is_live else str(model),
         revision=revision,
         pt_model=pt_model,
         device=device,
@@ -396,10 +502,15 @@ def pipeline(
         init=init,
         trust_remote_code=trust_remote_code,
         allow_random_weights=allow_random_weights,
+        access=HubAccess(token, local_files_only),
     )
     project = find_project()
-    target = resolve(task, options, project, run_registries=True)
+    target = resolve(task, options, project, to_run=True)
     settings = project.tasks.get(target.entry.task) if project else None
     if settings and settings.parameters:
         options = replace(options, init={**settings.parameters, **init})
+    if is_live:
+        pipeline_class = _own_class(target.entry)
+        _check_class(pipeline_class, target.entry)
+        return _construct(pipeline_class, target.entry, model, {}, options)
     return load(target, options)

@@ -3,7 +3,8 @@
 The file's package (the folders above it that hold an `__init__.py`, or its folder) is mounted as
 `_pipe_user_<hash>`: relative siblings import, transformers' `custom_object_save` finds the right files, and sys.path,
 the working directory and modules of the same name stay as they are. `import helper` and `from my_package.helper import
-x`, as people write them for scripts, are served to these modules alone, by an `__import__` of their own.
+x`, as people write them for scripts, are served to these modules alone, by an `__import__` of their own; so is what
+transformers 4 had and 5 has not (`compat`).
 
 Not a sandbox: the code runs with all of the user's rights.
 """
@@ -23,6 +24,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from pipesmith.pipelines import compat
 from pipesmith.pipelines.source import module_file
 
 _PREFIX = "_pipe_user_"
@@ -36,7 +38,7 @@ def import_file(file: Path) -> ModuleType:
     Raises:
         Whatever the file raises: the caller knows how to speak of it.
     """
-    file = file.resolve()
+    file = _place(file)
     with _lock:
         imported = _already_imported(file)
         if imported is not None:
@@ -59,9 +61,14 @@ def is_user_module(name: str) -> bool:
 def _already_imported(file: Path) -> ModuleType | None:
     for module in list(sys.modules.values()):
         known = getattr(module, "__file__", None)
-        if isinstance(known, str) and known.endswith(file.name) and Path(known).resolve() == file:
+        if isinstance(known, str) and known.endswith(file.name) and _place(Path(known)) == file:
             return module
     return None
+
+
+def _place(file: Path) -> Path:
+    """Resolve a file's folder, and not the file: in the Hub's cache it is a link to a blob that no name ends in .py."""
+    return file.parent.resolve() / file.name
 
 
 def _package_of(file: Path) -> tuple[Path, str]:
@@ -114,7 +121,7 @@ class _Package(ModuleType):
             return
         self.__dict__["__file__"] = str(file)  # before it runs: it may ask for names of its own
         try:
-            _Loader(self.__name__, str(file)).exec_module(self)
+            UserLoader(self.__name__, str(file)).exec_module(self)
         except BaseException:
             del self.__dict__["__file__"]
             raise
@@ -139,16 +146,21 @@ class _Finder(importlib.abc.MetaPathFinder):
             return None
         locations = [str(base)] if file.name == "__init__.py" else None
         return importlib.util.spec_from_file_location(
-            fullname, file, loader=_Loader(fullname, str(file)), submodule_search_locations=locations
+            fullname, file, loader=UserLoader(fullname, str(file)), submodule_search_locations=locations
         )
 
 
-class _Loader(importlib.machinery.SourceFileLoader):
-    """Runs a user's module with an `__import__` that also knows its siblings."""
+class UserLoader(importlib.machinery.SourceFileLoader):
+    """Runs a user's module with builtins of its own."""
 
     def exec_module(self, module: ModuleType) -> None:
-        module.__dict__["__builtins__"] = {**vars(builtins), "__import__": _import_for_user}
+        module.__dict__["__builtins__"] = user_builtins()
         super().exec_module(module)
+
+
+def user_builtins() -> dict[str, Any]:
+    """Return the builtins of a user's module: its imports know its siblings, and what transformers 4 had."""
+    return {**vars(builtins), "__import__": _import_for_user, "__build_class__": compat.build_class}
 
 
 def _import_for_user(
@@ -167,7 +179,7 @@ def _import_for_user(
                 return builtins.__import__(private, globals, locals, fromlist, 0)
             depth = name.count(".")  # `import a.b` binds a
             return sys.modules[private.rsplit(".", depth)[0]] if depth else module
-    return builtins.__import__(name, globals, locals, fromlist, level)
+    return compat.import_module(name, globals, locals, fromlist, level)
 
 
 def _private_name(name: str, importer: str) -> str | None:

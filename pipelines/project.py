@@ -127,12 +127,14 @@ def _settings(file: Path) -> tuple[dict[str, Any] | None, bool]:
     except tomllib.TOMLDecodeError as error:
         if "tool.pipe" not in text:
             return None, False  # someone else's broken file: not ours to complain about
-        raise ProjectError(f"{file} does not parse: {error}.") from error
+        raise ProjectError(f"{file} does not parse: {error}.", hint="Mend it and run again.") from error
     name = content.get("project", {}).get("name") if isinstance(content.get("project"), dict) else None
     tool = content.get("tool")
     settings = tool.get("pipe") if isinstance(tool, dict) else None
     if settings is not None and not isinstance(settings, dict):
-        raise ProjectError(f"{file}: [tool.pipe] is a table, not {settings!r}.")
+        raise ProjectError(
+            f"{file}: [tool.pipe] is a table, not {settings!r}.", hint="Write [tool.pipe] on a line of its own."
+        )
     return settings, name == "pipesmith"
 
 
@@ -141,7 +143,10 @@ def _project(root: Path, settings: dict[str, Any]) -> Project:
     tasks = {}
     for task, values in settings.get("tasks", {}).items():
         if not isinstance(values, dict):
-            raise ProjectError(f"{root / 'pyproject.toml'}: [tool.pipe.tasks.{task}] is a table, not {values!r}.")
+            raise ProjectError(
+                f"{root / 'pyproject.toml'}: [tool.pipe.tasks.{task}] is a table, not {values!r}.",
+                hint=f"Write [tool.pipe.tasks.{task}] on a line of its own.",
+            )
         _check(values, _TASK_KEYS, root, f"tool.pipe.tasks.{task}")
         tasks[task] = TaskSettings(**values)
     templates = settings.get("templates")
@@ -165,7 +170,10 @@ def _check(settings: dict[str, Any], keys: dict[str, type], root: Path, table: s
             )
         if not isinstance(value, keys[key]):
             kind = "text" if keys[key] is str else "a table"
-            raise ProjectError(f"{root / 'pyproject.toml'}: {table}.{key} is {kind}, not {value!r}.")
+            raise ProjectError(
+                f"{root / 'pyproject.toml'}: {table}.{key} is {kind}, not {value!r}.",
+                hint=f"For example {key} = " + ('"..."' if keys[key] is str else "{ ... }"),
+            )
 
 
 def user_registry_file() -> Path:

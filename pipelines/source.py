@@ -15,6 +15,9 @@ from pathlib import Path
 
 from pipesmith.pipelines.errors import PipelineLoadError
 
+MEND = "Mend that line and run again."
+_CHECK = "Check the path, or the entry that names it."
+
 
 @dataclass(frozen=True)
 class ClassReference:
@@ -43,7 +46,7 @@ def parse(file: Path) -> ast.Module:
     try:
         stat = file.stat()
     except OSError as error:
-        raise PipelineLoadError(f"{file} cannot be read: {error.strerror}.") from error
+        raise PipelineLoadError(f"{file} cannot be read: {error.strerror}.", hint=_CHECK) from error
     return _parse(file, stat.st_mtime_ns, stat.st_size)
 
 
@@ -53,23 +56,24 @@ def _parse(file: Path, _mtime: int, _size: int) -> ast.Module:
         with tokenize.open(file) as stream:  # honours the file's coding line, as Python's own import does
             text = stream.read()
     except OSError as error:
-        raise PipelineLoadError(f"{file} cannot be read: {error.strerror}.") from error
+        raise PipelineLoadError(f"{file} cannot be read: {error.strerror}.", hint=_CHECK) from error
     except (SyntaxError, UnicodeDecodeError) as error:
         raise PipelineLoadError(f"{file} is not Python source: {error}.", hint="Save the file as UTF-8.") from error
     try:
         return ast.parse(text, str(file))
     except (SyntaxError, ValueError) as error:  # ValueError: a NUL byte
-        raise PipelineLoadError(*syntax_sentence(file, error)) from error
+        raise PipelineLoadError(syntax_sentence(file, error), hint=MEND) from error
     except (RecursionError, MemoryError) as error:
-        raise PipelineLoadError(f"{file} does not parse: it is nested too deeply.") from error
+        raise PipelineLoadError(f"{file} does not parse: it is nested too deeply.", hint=MEND) from error
 
 
-def syntax_sentence(file: Path, error: SyntaxError | ValueError) -> tuple[str]:
+def syntax_sentence(file: Path, error: SyntaxError | ValueError) -> str:
     """Say where a file does not parse, with the line itself."""
     if not isinstance(error, SyntaxError):
-        return (f"{file} does not parse: {error}.",)
+        return f"{file} does not parse: {error}."
     line = f"\n    {error.text.strip()}" if error.text else ""
-    return (f"{file}:{error.lineno} does not parse: {error.msg}.{line}",)
+    place = f"{file}:{error.lineno}" if error.lineno else str(file)
+    return f"{place} does not parse: {error.msg}.{line}"
 
 
 def module_file(base: Path) -> Path | None:

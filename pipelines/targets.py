@@ -5,13 +5,14 @@ Nothing is loaded here, and no user code runs unless a registry decides its name
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from pipesmith.pipelines.checkpoint import checkpoint_entry, read_checkpoint
-from pipesmith.pipelines.errors import PipelineLoadError, TaskNotFoundError
+from pipesmith.pipelines.checkpoint import Checkpoint, checkpoint_entry, read_checkpoint
+from pipesmith.pipelines.errors import TaskNotFoundError
+from pipesmith.pipelines.hub import HubAccess, cached, fetch_small_files, is_repo_id
 from pipesmith.pipelines.project import Project
 from pipesmith.pipelines.registry import DefaultModel, ModelClass, PipelineEntry, Place, find_entry
 from pipesmith.pipelines.source import ClassReference
@@ -34,6 +35,8 @@ class LoadOptions:
         init: further arguments of the pipeline class's `__init__`.
         trust_remote_code: whether code that the checkpoint brings may run.
         allow_random_weights: whether a model may start with newly initialised weights.
+        access: how the Hub is reached.
+        notify: told what a person should know, such as the commit that runs.
     """
 
     model: str | None = None
@@ -46,6 +49,8 @@ class LoadOptions:
     init: Mapping[str, Any] = field(default_factory=dict)
     trust_remote_code: bool = False
     allow_random_weights: bool = False
+    access: HubAccess = field(default_factory=HubAccess)
+    notify: Callable[[str], None] = lambda text: None
 
 
 @dataclass(frozen=True)
@@ -56,31 +61,34 @@ class Target:
         entry: the task's entry.
         model: the model to load, if the name or the project settles it.
         notes: what was chosen on the user's behalf, a sentence each.
+        is_pinned: whether the model's revision is the commit that `--revision` named.
     """
 
     entry: PipelineEntry
     model: DefaultModel | None = None
     notes: tuple[str, ...] = ()
+    is_pinned: bool = False
 
 
-def resolve(name: str, options: LoadOptions, project: Project | None, *, run_registries: bool = False) -> Target:
-    """Find out what a name means: an existing path first, then a task; no user code runs unless `run_registries`.
+def resolve(name: str, options: LoadOptions, project: Project | None, *, to_run: bool = False) -> Target:
+    """Find out what a name means: an existing path first, then a task, then a repository of the Hub.
 
     Args:
-        name: `file.py`, `file.py:Class`, a checkpoint folder, or a task.
-        options: `task` and `pt_model` matter here.
+        name: `file.py`, `file.py:Class`, a checkpoint folder, a task, or user/repo.
+        options: `task`, `pt_model`, `revision` and `access` matter here.
         project: where tasks are looked up first.
-        run_registries: whether registries that decide names at run time may be run.
+        to_run: whether the task is about to run. Only then may a registry that decides names at run time be run, and
+            a repository be fetched; otherwise it is read from the cache.
 
     Raises:
         TaskNotFoundError, TaskConflictError, PipelineLoadError, ProjectError: each says what it could not find.
     """
     file, _, class_name = name.rpartition(":") if ".py:" in name else (name, "", "")
     path = Path(file).expanduser()
-    if path.suffix == ".py" and (path.is_file() or "/" in name or class_name):
+    if path.suffix == ".py":
         return _file_target(path, class_name, options)
     if path.is_dir():
-        return _checkpoint_target(path, options, project)
+        return _checkpoint_target(read_checkpoint(path), DefaultModel(str(path)), options, project)
     if path.exists():
         raise TaskNotFoundError(
             f"{name} is a file, but neither a pipeline (.py) nor a checkpoint folder.",
@@ -88,9 +96,15 @@ def resolve(name: str, options: LoadOptions, project: Project | None, *, run_reg
         )
     if name.startswith(("/", "./", "../", "~")):
         raise TaskNotFoundError(f"There is no file or folder {name}.", hint="`pipe list` shows the tasks.")
-    entry = find_entry(name, project, run_registries=run_registries)
+    if is_repo_id(name):
+        return _repository_target(name, options, project, fetch=to_run)
+    entry = find_entry(name, project, run_registries=to_run)
     settings = project.tasks.get(entry.task) if project else None
-    model = DefaultModel(settings.model, settings.revision) if settings and settings.model else entry.default
+    model = entry.default
+    if settings and settings.model:
+        model = DefaultModel(settings.model, settings.revision)
+    elif settings and settings.revision and model:
+        model = replace(model, revision=settings.revision)
     return Target(entry, _beside(model, entry, project))
 
 
@@ -105,11 +119,6 @@ def _beside(model: DefaultModel | None, entry: PipelineEntry, project: Project |
         folder = base / Path(model.model).expanduser()
         if folder.is_dir():
             return replace(model, model=str(folder))
-    if model.model.startswith((".", "/", "~")):
-        raise PipelineLoadError(
-            f"The default model of {entry.task}, {model.model}, is not there (entry in {entry.place}).",
-            hint="Name another one with --model.",
-        )
     return model
 
 
@@ -124,7 +133,7 @@ def _file_target(path: Path, class_name: str, options: LoadOptions) -> Target:
             listed = ", ".join(classes) or "no subclass of transformers.Pipeline"
             raise TaskNotFoundError(
                 f"{path} defines {listed}.",
-                hint=f"Name one: {path}:{classes[0]}" if classes else "Write one, or start with `pipe new-task`.",
+                hint=f"Name one: {path}:{classes[0]}" if classes else "Write `class MyPipeline(Pipeline):` there.",
             )
         class_name = classes[0]
     reference = ClassReference(class_name, path.resolve())
@@ -171,10 +180,26 @@ def model_names(models: Sequence[ModelClass]) -> str:
     return ", ".join(model if isinstance(model, str) else getattr(model, "name", str(model)) for model in models)
 
 
-def _checkpoint_target(folder: Path, options: LoadOptions, project: Project | None) -> Target:
-    checkpoint = read_checkpoint(folder)
+def _repository_target(repo_id: str, options: LoadOptions, project: Project | None, *, fetch: bool) -> Target:
+    if fetch:
+        snapshot = fetch_small_files(repo_id, options.revision, options.access)
+    else:
+        found = cached(repo_id, options.revision)
+        if found is None:
+            raise TaskNotFoundError(
+                f"{repo_id} is not in the cache, so that its parameters cannot be shown yet.",
+                hint=f"Fetch its small files: hf download {repo_id} --include '*.json' '*.py'",
+            )
+        snapshot = found
+    checkpoint = read_checkpoint(snapshot.folder, str(snapshot))
+    target = _checkpoint_target(checkpoint, DefaultModel(repo_id, snapshot.commit), options, project)
+    return replace(target, is_pinned=True)
+
+
+def _checkpoint_target(
+    checkpoint: Checkpoint, model: DefaultModel, options: LoadOptions, project: Project | None
+) -> Target:
     found = checkpoint_entry(checkpoint, options.task)
-    model = DefaultModel(str(folder))
     if isinstance(found, PipelineEntry):
         return Target(found, model)
     for task in found:
@@ -184,6 +209,6 @@ def _checkpoint_target(folder: Path, options: LoadOptions, project: Project | No
             if task == found[-1]:
                 raise
             continue
-        notes = () if options.task else (f"{folder} is run as {task} (--task names another).",)
+        notes = () if options.task else (f"{checkpoint.name} is run as {task} (--task names another).",)
         return Target(entry, model, notes)
     raise AssertionError("checkpoint_entry returns at least one task")

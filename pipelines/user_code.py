@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import linecache
 import re
 import sys
@@ -10,10 +11,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from pipesmith.pipelines.compat import GoneError, adapt_class, pin_hint
 from pipesmith.pipelines.errors import PipeError, PipelineLoadError
-from pipesmith.pipelines.modules import import_file
+from pipesmith.pipelines.modules import import_file, is_user_module
 from pipesmith.pipelines.names import near_miss
-from pipesmith.pipelines.source import ClassReference, syntax_sentence
+from pipesmith.pipelines.source import MEND, ClassReference, syntax_sentence
 
 _OURS = str(Path(__file__).resolve().parent.parent)
 _BUILTIN = str(Path(__file__).resolve().parent / "builtin")
@@ -29,19 +31,21 @@ def load_module(file: Path) -> ModuleType:
         raise PipelineLoadError(f"There is no file {file}.", hint="The entry that names it is out of date.")
     try:
         return import_file(file)
+    except GoneError as error:
+        raise PipelineLoadError(f"{user_line(error) or file}: {error.message}", hint=error.hint) from error
     except PipeError:
         raise
     except SyntaxError as error:
-        raise PipelineLoadError(*syntax_sentence(Path(error.filename or file), error)) from error
-    except ModuleNotFoundError as error:
-        raise PipelineLoadError(
-            f"{user_line(error) or file} needs the package {error.name}, which is not installed.",
-            hint=f"Install it: pip install {(error.name or '').partition('.')[0]}",
-        ) from error
+        raise PipelineLoadError(syntax_sentence(Path(error.filename or file), error), hint=MEND) from error
     except (Exception, SystemExit) as error:
+        library = missing_library(error)
+        if library is not None:
+            raise PipelineLoadError(
+                f"{user_line(error) or file} needs the package {library}, which is not installed.",
+                hint=f"Install it: pip install {library}",
+            ) from error
         raise PipelineLoadError(
-            f"{file} fails when it is imported: {describe(error)}.{user_frame(error)}",
-            hint="Run again with --verbose for the whole traceback.",
+            f"{file} fails when it is imported: {describe(error)}.{user_frame(error)}", hint=failure_hint(error)
         ) from error
 
 
@@ -69,24 +73,45 @@ def load_class(reference: ClassReference) -> type[Any]:
         ) from error
     if not isinstance(found, type):
         raise PipelineLoadError(f"{reference} is {type(found).__name__}, not a class.")
-    return found
+    return adapt_class(found)
 
 
-# Names of libraries as transformers' messages say them, and as pip does.
-_PIP_NAMES = {"PyAv": "av", "PIL": "Pillow", "Torchvision": "torchvision", "PyTesseract": "pytesseract"}
+# Names of libraries as transformers' messages or imports say them, and as pip does.
+_PIP_NAMES = {
+    "PyAv": "av",
+    "PIL": "Pillow",
+    "Torchvision": "torchvision",
+    "PyTesseract": "pytesseract",
+    "cv2": "opencv-python",
+    "sklearn": "scikit-learn",
+    "yaml": "PyYAML",
+}
 
 
 def missing_library(error: BaseException) -> str | None:
     """Return what to `pip install` if an exception says that a library is missing, else None."""
     if isinstance(error, ModuleNotFoundError) and error.name:
-        return error.name.partition(".")[0]
-    match = re.search(r"requires the (\w+) library", str(error)) if isinstance(error, ImportError) else None
+        library, _, rest = error.name.partition(".")
+        if is_user_module(library) or (rest and importlib.util.find_spec(library) is not None):
+            return None  # it is there, and lacks this module: another version of it is wanted, or a file of the user's
+        return _PIP_NAMES.get(library, library)
+    if not isinstance(error, ImportError):
+        return None
+    listed = re.search(r"packages that were not found in your environment: ([\w, ]+)\.", str(error))
+    if listed:  # transformers, before it runs code of a checkpoint
+        return " ".join(_PIP_NAMES.get(name, name) for name in listed[1].split(", "))
+    match = re.search(r"requires the (\w+) library", str(error))
     return _PIP_NAMES.get(match[1], match[1].lower()) if match else None
+
+
+def failure_hint(error: BaseException, saved_with: object = None) -> str:
+    """Say what helps against a failure of a user's code: the version of transformers that it needs, or a traceback."""
+    return pin_hint(error, saved_with) or "Run again with --verbose for the whole traceback."
 
 
 def describe(error: BaseException) -> str:
     """Name an exception and its first line, such as "KeyError: 'text'"."""
-    text = str(error).strip().partition("\n")[0]
+    text = re.sub(r"_pipe_user_\w+\.", "", str(error).strip().partition("\n")[0])
     return f"{type(error).__name__}: {text}".rstrip(": .")
 
 

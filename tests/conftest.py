@@ -23,6 +23,7 @@ os.environ.update(
     XDG_CONFIG_HOME=f"{_HOME}/config",
     XDG_CACHE_HOME=f"{_HOME}/cache",
     TOKENIZERS_PARALLELISM="false",
+    USE_TF="0",
 )
 
 

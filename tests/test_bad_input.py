@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,7 +24,7 @@ def refused(ran: Ran, code: int, *words: str, hint: str = "") -> None:
     sentence = ran.err[ran.err.index(error) : ran.err.find("Hint: ") if "Hint: " in ran.err else None]
     for word in words:
         assert word in sentence, ran.err
-    assert hint in ran.err.partition("Hint: ")[2], ran.err
+    assert hint in ran.err.partition("Hint: ")[2] and "Hint: " in ran.err, ran.err
     assert ran.out == ""
 
 
@@ -230,5 +232,93 @@ def test_text_longer_than_the_model_takes(pipe: Pipe, folder: Path) -> None:
 
 
 def test_parameter_that_the_pipeline_refuses(pipe: Pipe, folder: Path) -> None:
-    refused(pipe("run", "pair-classification", "--model", "tiny", "--top-k", "0", "x"), 1, "top_k is at least 1, not 0")
-    refused(pipe("run", "pair-classification", "--model", "tiny", "--set", "colour=1", "x"), 1, "colour")
+    run = ["run", "pair-classification", "--model", "tiny", "x"]
+    refused(pipe(*run, "--top-k", "0"), 2, "top_k is at least 1, not 0")
+    refused(pipe(*run, "--set", "colour=1"), 2, "colour")
+    refused(pipe(*run, "--set", "topk=1"), 2, "topk", hint="top_k")
+    refused(pipe(*run, "--set", "top_k=1", "--top-k", "2"), 2, "top_k", "twice")
+    refused(pipe(*run, "--init", "colour=1"), 1, "colour")
+    refused(pipe(*run, "--init", 'task="x"'), 2, "task")
+    refused(pipe(*run, "--model-kwargs", '{"config": 1}'), 2, "config")
+
+
+def test_no_parameter_is_dropped_in_silence(pipe: Pipe, project: Path) -> None:
+    for task in ("text-classification", "length"):
+        refused(pipe("run", task, "--model", "tiny", "--set", "nosuch=1", "x"), 2, "nosuch")
+    source = LENGTH_PIPELINE.replace("loud=None,", "loud=None, unused=None,")
+    write(project, {"pipelines/length.py": source})
+    ran = pipe("run", "length", "--model", "tiny", "--unused", "4", "x")
+    assert ran.code == 0 and "unused" in ran.err and "changes nothing" in ran.err
+
+
+def test_parameters_of_the_project(pipe: Pipe, project: Path) -> None:
+    registry = project / "pipelines" / "length.py"
+    registry.write_text(registry.read_text().replace(", **kwargs", ""))
+    write(project, {"pyproject.toml": "[tool.pipe.tasks.length.parameters]\nunti = 'x'\n"})
+    refused(pipe("run", "length", "--model", "tiny", "x"), 1, "pyproject.toml", "unti", hint="unit")
+
+
+def test_default_model_that_is_not_there(pipe: Pipe, project: Path) -> None:
+    registry = project / "pipelines" / "__init__.py"
+    registry.write_text(registry.read_text().replace('type="text"', 'type="text", default="./models/none"'))
+    refused(pipe("run", "length", "x"), 1, "./models/none", "__init__.py", hint="--model")
+    assert pipe("run", "length", "--model", "tiny", "x").code == 0
+    assert pipe("run", "length", "--help").code == 0 and pipe("info", "length").code == 0
+
+
+def test_revision_without_a_repository(pipe: Pipe, folder: Path, tiny_checkpoint: Path) -> None:
+    for model in ("tiny", tiny_checkpoint):
+        ran = pipe("run", "text-classification", "--model", model, "--revision", "main", "x")
+        refused(ran, 2, "--revision main", hint="user/repo")
+
+
+def test_odd_command_lines(pipe: Pipe, project: Path) -> None:
+    refused(pipe("run", "length", "x", "--model"), 2, "--model needs a value")
+    refused(pipe("run", "length", "--model", "tiny", "--no-loud=true", "x"), 2, "--no-loud takes no value")
+    refused(pipe("run", "length", "--model", "tiny", "-", "x"), 2, "- stands alone")
+    refused(pipe("run", "length", "--model", "", "x"), 2, "--model is empty")
+    refused(pipe("run", "nofile.py", "x"), 2, "nofile.py")
+    refused(pipe("run", "length", "--model", "tiny", "caf\udce9"), 1, "not UTF-8")
+    ran = pipe("run", "length", "--model", "tiny", "--unit", "--help", "x")
+    assert ran.code == 0 and ran.rows[0]["length"].endswith("--help")
+    alone = pipe()
+    assert alone.code == 2 and alone.err.startswith("Usage: pipe")
+
+
+def test_results_that_cannot_be_written(pipe: Pipe, folder: Path) -> None:
+    for value, words in (
+        ("(l := []).append(l) or l", "contains itself"),
+        ("(1 / 0 for _ in 'x')", "ZeroDivisionError"),
+    ):
+        source = LENGTH_PIPELINE.replace('{"length": f"{outputs[\'length\']} {unit}", "scores": scores}', value)
+        name = f"{words.split()[0]}.py"
+        write(folder, {name: source})
+        refused(pipe("run", name, "--model", "tiny", "x"), 1, words)
+
+
+def test_stage_that_exits(pipe: Pipe, folder: Path) -> None:
+    write(
+        folder,
+        {"mine.py": LENGTH_PIPELINE.replace("        scores =", "        raise SystemExit('bye')\n        scores =")},
+    )
+    refused(
+        pipe("run", "mine.py", "--model", "tiny", "x"), 1, "LengthPipeline.postprocess", "SystemExit: bye", "mine.py"
+    )
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+def test_output_that_cannot_be_written(project: Path) -> None:
+    pipe = str(Path(sys.executable).with_name("pipe"))
+    for command in ("list", "run length --model tiny x"):
+        done = subprocess.run(f"{pipe} {command} > /dev/full", shell=True, capture_output=True, text=True)
+        assert done.returncode == 1 and "No space left" in done.stderr and "Traceback" not in done.stderr
+        done = subprocess.run(f"{pipe} {command} >&-", shell=True, capture_output=True, text=True)
+        assert "Traceback" not in done.stderr
+    done = subprocess.run(
+        f"yes word | head -50 | {pipe} run length --model tiny | head -1; exit ${{PIPESTATUS[2]}}",
+        shell=True,
+        capture_output=True,
+        text=True,
+        executable="/bin/bash",
+    )
+    assert done.returncode == 0 and done.stderr.count("\n") <= 1 and done.stdout.count("\n") == 1

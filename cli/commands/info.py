@@ -7,7 +7,7 @@ from typing import Any
 import typer
 
 from pipesmith.cli import output
-from pipesmith.cli.flags import parameter_row, request_task
+from pipesmith.cli.flags import parameter_row, request_task, run_flags
 from pipesmith.cli.options import FormatOpt, ReportFormat, TaskArg
 
 
@@ -56,8 +56,9 @@ def info(ctx: typer.Context, task: TaskArg, format: FormatOpt = ReportFormat.hum
     if own:
         output.print_text("")
         rows = []
+        general = run_flags()
         for parameter in own:
-            flag, words = parameter_row(parameter, ())
+            flag, words = parameter_row(parameter, general)
             rows.append([flag, ", ".join(parameter.stages) or "-", words])
         output.print_table(["parameter", "stage", "what it does"], rows)
     generation = len(report["parameters"]) - len(own)

@@ -7,9 +7,18 @@ from typing import Annotated, Any
 import typer
 
 from pipesmith.cli import output
-from pipesmith.cli.flags import parse_object, parse_settings, task_request
+from pipesmith.cli.flags import merge, parse_object, parse_settings, task_request
 from pipesmith.cli.inputs import inline_rows, stdin_rows
-from pipesmith.cli.options import DeviceOpt, ModelOpt, RevisionOpt, RowFormatOpt, TaskArg, VerboseOpt
+from pipesmith.cli.options import (
+    DeviceOpt,
+    ModelOpt,
+    OfflineOpt,
+    RevisionOpt,
+    RowFormatOpt,
+    TaskArg,
+    TokenOpt,
+    VerboseOpt,
+)
 
 
 def run(
@@ -21,6 +30,8 @@ def run(
     ] = None,
     model: ModelOpt = None,
     revision: RevisionOpt = None,
+    token: TokenOpt = None,
+    offline: OfflineOpt = False,
     task_name: Annotated[
         str | None,
         typer.Option("--task", metavar="TASK", help="The task of a checkpoint that is for several."),
@@ -62,13 +73,14 @@ def run(
     The task's own parameters are flags: `pipe run TASK --help` lists them.
     """
     from pipesmith.cli.session import RunSession
+    from pipesmith.pipelines.hub import HubAccess
     from pipesmith.pipelines.targets import LoadOptions
 
     request = task_request(ctx)
     rows = inline_rows(inputs, request.signature, as_json=json_inputs) if inputs and inputs != ["-"] else None
     if rows is None:
         rows = stdin_rows(ctx, request.signature, asked=bool(inputs), as_json=json_inputs)
-    parameters: dict[str, Any] = {**request.values, **parse_settings(settings or [], "--set")}
+    parameters: dict[str, Any] = merge(request.values, parse_settings(settings or [], "--set"))
     options = LoadOptions(
         model=model,
         revision=revision,
@@ -80,6 +92,8 @@ def run(
         init=parse_settings(init or [], "--init"),
         trust_remote_code=trust_remote_code,
         allow_random_weights=allow_random_weights,
+        access=HubAccess(token, offline),
+        notify=output.note,
     )
     output.set_verbose(verbose)
     session = RunSession(task, request, options, parameters, verbose=verbose)

@@ -7,12 +7,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pipesmith.pipelines.errors import InputError, PipeError
-from pipesmith.pipelines.user_code import describe, missing_library, user_frame
+from pipesmith.pipelines.user_code import describe, failure_hint, missing_library, user_frame
 
 _STAGES = ("preprocess", "_forward", "postprocess", "_sanitize_parameters")
 
 
-def row_error(pipe: Any, inputs: Any, parameters: Mapping[str, Any], error: Exception) -> PipeError:
+def row_error(pipe: Any, inputs: Any, parameters: Mapping[str, Any], error: BaseException) -> PipeError:
     """Explain an exception that a row raised.
 
     Args:
@@ -39,10 +39,7 @@ def row_error(pipe: Any, inputs: Any, parameters: Mapping[str, Any], error: Exce
     if library is not None:
         explained = InputError(f"{where} needs the package {library}.", hint=f"Install it: pip install {library}")
     else:
-        explained = InputError(
-            f"{where} fails: {describe(error)}.{user_frame(error)}",
-            hint="Run again with --verbose for the whole traceback.",
-        )
+        explained = InputError(f"{where} fails: {describe(error)}.{user_frame(error)}", hint=failure_hint(error))
     explained.__cause__ = error
     return explained
 
