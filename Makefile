@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 VENV4 ?= .venv-4
 BIN := $(VENV)/bin
+PYTEST := -m pytest -n auto --maxprocesses 4
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .PHONY: demo test check pytest test-4 test-all test-lowest clean
@@ -20,11 +21,11 @@ check: $(VENV)/.installed-dev .typecheck/pipesmith
 	$(BIN)/mypy
 
 pytest: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python $(PYTEST) $(PYTEST_ARGS)
 
 # The second line: transformers 4.57 with TensorFlow, in an environment of its own.
 test-4: $(VENV4)/.installed
-	$(VENV4)/bin/python -m pytest -m both_lines $(PYTEST_ARGS)
+	$(VENV4)/bin/python $(PYTEST) -m both_lines $(PYTEST_ARGS)
 
 $(VENV4)/.installed: pyproject.toml constraints-4.txt
 	$(PYTHON) -m venv $(VENV4)
@@ -35,13 +36,13 @@ $(VENV4)/.installed: pyproject.toml constraints-4.txt
 
 # Everything unsampled; run before a release, not in CI.
 test-all: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest --slow $(PYTEST_ARGS)
+	$(BIN)/python $(PYTEST) --slow $(PYTEST_ARGS)
 
 # The lower bounds of pyproject.toml, in an environment of its own; run before a release.
 test-lowest:
 	$(PYTHON) -m venv .venv-lowest
 	.venv-lowest/bin/python -m pip install --quiet -c constraints-lowest.txt --editable '.[dev]'
-	.venv-lowest/bin/python -m pytest $(PYTEST_ARGS)
+	.venv-lowest/bin/python $(PYTEST) $(PYTEST_ARGS)
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

@@ -15,6 +15,7 @@ import pytest
 from pipesmith.pipelines.errors import PipelineLoadError
 from pipesmith.pipelines.signature import Parameter, ParameterType, Signature, pipeline_classes, read_signature
 from pipesmith.pipelines.signature.names import pipeline_file
+from pipesmith.pipelines.signature.parameter_types import JSON_LIST, JSON_OBJECT
 from pipesmith.pipelines.source import ClassReference, package_folder
 
 pytestmark = pytest.mark.both_lines
@@ -116,7 +117,9 @@ def test_a_pipeline_of_the_guide(tmp_path: Path) -> None:
     assert second == Parameter(
         "second_text", ("preprocess",), ParameterType(("str",)), None, "The text to compare with."
     )
-    assert top_k == Parameter("top_k", ("postprocess",), ParameterType(("int",)), "5", "How many labels to return.")
+    assert top_k == Parameter(
+        "top_k", ("postprocess",), ParameterType(("int",)), "5", "How many labels to return.", default_value=5
+    )
     assert signature.method_places["postprocess"] == (tmp_path / "mine.py", 32)
 
 
@@ -245,18 +248,22 @@ def test_keys_in_constants_and_helpers_are_found(tmp_path: Path) -> None:
         ("tuple[float, float]", "list of float"),
         ("List['int']", "list of int"),
         ("list", "list of str"),
-        ("list[dict[str, str]]", "list of json"),
-        ("list[list[int]]", "json"),
-        ("dict", "json"),
-        ("Mapping[str, int]", "json"),
+        ("list[dict[str, str]]", "list of JSON object"),
+        ("list[list[int]]", "JSON list"),
+        ("dict", "JSON object"),
+        ("Mapping[str, int]", "JSON object"),
+        ("Dict[str, Any] | None", "JSON object"),
+        ("str | dict", "JSON object or str"),
+        ("dict | list[int]", "int or JSON, or a list"),
+        ("dict | list[list[int]]", "JSON"),
         ("float | bool", "float or bool"),
         ("Literal['a', 'b']", "one of a, b"),
         ("Literal[1, 2] | None", "one of 1, 2"),
         ("bool | Literal['longest']", "one of true, false, longest"),
         ("Mode", "one of soft, hard"),
         ("Labels", "list of str"),
-        ("Options", "json"),
-        ("Record", "json"),
+        ("Options", "JSON object"),
+        ("Record", "JSON object"),
         ("Annotated[int, 'positive']", "int"),
         ("Any", "str"),
         ("torch.Tensor", "str"),
@@ -369,6 +376,304 @@ def test_a_docstring_widens_the_default_s_type_and_never_narrows_it(tmp_path: Pa
 def test_the_default_is_the_one_in_effect(tmp_path: Path, body: str, stage: str, expected: str | None) -> None:
     text = pipeline(body, f"text, {stage}", head="UNSET = object()\nLIMIT = 64\n")
     assert named(read(tmp_path, text))["a"].default == expected
+
+
+# `_sanitize_parameters` as users write it: stages that name and annotate, and many ways to fill the dictionaries
+
+STYLE_HEAD = """
+import contextlib
+import inspect
+from types import SimpleNamespace
+from toolz import valfilter
+from transformers import Pipeline
+
+MISSING = object()
+DEFAULTS = {"lang": "de", "top_k": 9}
+
+
+def drop_none(**kw):
+    return {k: v for k, v in kw.items() if v is not None}
+
+
+class Base(Pipeline):
+    NAMES = {"preprocess": ["lang", "maxlen"], "_forward": ["steps"], "postprocess": ["top_k", "thr"]}
+
+    def preprocess(self, text, lang="en", maxlen: int = 12): ...
+    def _forward(self, m, steps: int = 3): ...
+    def postprocess(self, o, top_k: int = 5, thr=0.3): ...
+
+    @staticmethod
+    def _drop(**kw):
+        return {k: v for k, v in kw.items() if v is not None}
+
+
+class Parent(Base):
+    def _sanitize_parameters(self, lang="", steps=-1, top_k="", thr=None):
+        pre = {"lang": lang} if lang != "" else {}
+        return pre, ({"steps": steps} if steps != -1 else {}), drop_none(top_k=top_k or None, thr=thr)
+
+
+"""
+ALL_NONE = "lang=None, maxlen=None, steps=None, top_k=None, thr=None"
+ALL = {
+    "lang": ("preprocess", "str", '"en"'),
+    "maxlen": ("preprocess", "int", "12"),
+    "steps": ("_forward", "int", "3"),
+    "top_k": ("postprocess", "int", "5"),
+    "thr": ("postprocess", "float", "0.3"),
+}
+
+
+def of_style(folder: Path, body: str, base: str = "Base") -> Signature:
+    arguments, _, body = body.partition("\n")
+    text = f"class MyPipeline({base}):\n    def _sanitize_parameters(self, {arguments}):\n"
+    (folder / "mine.py").write_text(STYLE_HEAD + text + textwrap.indent(body, " " * 8) + "\n", encoding="utf-8")
+    return read_signature(ClassReference("MyPipeline", folder / "mine.py"))
+
+
+def shown(signature: Signature) -> dict[str, tuple[str, str, str | None]]:
+    return {one.name: (", ".join(one.stages), str(one.type), one.default) for one in signature.parameters}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(
+            'lang="", maxlen=None, steps=-1, top_k="", thr=None\n'
+            'pre = {**({"lang": lang} if lang != "" else {}), **({} if maxlen is None else {"maxlen": maxlen})}\n'
+            'post = {k: v for k, v in {"top_k": top_k, "thr": thr}.items() if v not in ("", None)}\n'
+            'return pre, ({"steps": steps} if steps != -1 else {}), post',
+            id="conditional expressions and sentinels",
+        ),
+        pytest.param(
+            f"{ALL_NONE}\nreturn self._drop(lang=lang, maxlen=maxlen), drop_none(steps=steps), "
+            "self._drop(top_k=top_k, thr=thr)",
+            id="a method and a function that drop None",
+        ),
+        pytest.param(
+            f"{ALL_NONE}\npre = dict(zip(['lang', 'maxlen'], [lang, maxlen]))\n"
+            "post = dict(zip(('top_k', 'thr'), (top_k, thr)))\n"
+            "filled = [{k: v for k, v in one.items() if v is not None} for one in (pre, dict(steps=steps), post)]\n"
+            "return filled",
+            id="zip, and a list of filtered dictionaries",
+        ),
+        pytest.param(
+            "**kwargs\npre = {k: kwargs[k] for k in ('lang', 'maxlen') if k in kwargs}\n"
+            'forward = dict(steps=kwargs.pop("steps")) if "steps" in kwargs else {}\npost = {}\n'
+            'post.update({k: kwargs[k] for k in {"top_k", "thr"} & set(kwargs)})\n'
+            "return pre, forward, post",
+            id="a conditional pop, and an intersection of keys",
+        ),
+        pytest.param(
+            "lang=None, maxlen=None, **kw\nforward, post = {}, {}\n"
+            "match kw:\n    case {'steps': steps}:\n        forward['steps'] = steps\n"
+            "match kw:\n    case {'top_k': k, **rest}:\n        post['top_k'] = k\n"
+            "if (t := kw.get('thr')) is not None:\n    post['thr'] = t\npre = {}\n"
+            "if lang:\n    pre.setdefault('lang', lang)\nif maxlen is not None:\n    pre = {**pre, 'maxlen': maxlen}\n"
+            "return pre, forward, post",
+            id="match on the keywords",
+        ),
+        pytest.param(
+            "**kwargs\npre, forward, post = {}, {}, {}\nfor key, value in kwargs.items():\n    match key:\n"
+            "        case 'lang' | 'maxlen':\n            pre[key] = value\n"
+            "        case 'steps':\n            forward[key] = value\n"
+            "        case 'top_k' | 'thr':\n            post[key] = value\n"
+            "        case _:\n            raise TypeError(key)\nreturn pre, forward, post",
+            id="match on each key",
+        ),
+        pytest.param(
+            "**kwargs\n"
+            "pre = {k: v for k, v in kwargs.items() if k in inspect.signature(self.preprocess).parameters}\n"
+            "names = set(inspect.signature(self._forward).parameters.keys())\n"
+            "forward = {k: v for k, v in kwargs.items() if k in names}\n"
+            "post = {k: kwargs[k] for k in inspect.signature(self.postprocess).parameters if k in kwargs}\n"
+            "return pre, forward, post",
+            id="the signatures of the stages",
+        ),
+        pytest.param(
+            "**kwargs\ndef pick(method):\n    signature = inspect.signature(method)\n"
+            "    return {k: v for k, v in kwargs.items() if k in signature.parameters}\n"
+            "return pick(self.preprocess), pick(self._forward), pick(self.postprocess)",
+            id="the signatures of the stages in a local function",
+        ),
+        pytest.param(
+            f"{ALL_NONE}\npre, forward, post = {{}}, {{}}, {{}}\n"
+            "def put(target, key, value):\n    if value is not None:\n        target[key] = value\n"
+            "put(pre, 'lang', lang)\nput(pre, 'maxlen', maxlen)\nput(forward, 'steps', steps)\n"
+            "put(post, 'top_k', top_k)\nput(post, 'thr', thr)\nreturn pre, forward, post",
+            id="a local function that fills",
+        ),
+        pytest.param(
+            "**kwargs\npre, forward, post = {}, {}, {}\n"
+            "try:\n    pre['lang'] = kwargs['lang']\nexcept KeyError:\n    pass\n"
+            "with contextlib.suppress(KeyError):\n    pre['maxlen'] = int(kwargs.pop('maxlen'))\n"
+            "try:\n    steps = kwargs.pop('steps')\nexcept KeyError:\n    pass\nelse:\n    forward = {'steps': steps}\n"
+            "for k in ('top_k', 'thr'):\n    v = kwargs.get(k)\n    if v is not None:\n        post[k] = v\n"
+            "return pre, forward, post",
+            id="KeyError",
+        ),
+        pytest.param(
+            f"{ALL_NONE}\npre, forward, post = dict(lang=lang, maxlen=maxlen), dict(steps=steps), "
+            "dict(top_k=top_k, thr=thr)\n"
+            "for one in (pre, post):\n    for k in list(one):\n        if one[k] is None:\n            del one[k]\n"
+            "for k in [k for k, v in forward.items() if v is None]:\n    forward.pop(k)\nreturn pre, forward, post",
+            id="keys removed afterwards",
+        ),
+        pytest.param(
+            f"{ALL_NONE}\nvalues = locals()\n"
+            "pick = lambda *names: {n: values[n] for n in names if values[n] is not None}\n"
+            "return pick('lang', 'maxlen'), pick('steps'), pick('top_k', 'thr')",
+            id="locals and a lambda",
+        ),
+        pytest.param(
+            "**kwargs\nfound = {}\nfor stage, names in self.NAMES.items():\n"
+            "    found[stage] = {n: kwargs[n] for n in names if n in kwargs}\n"
+            "return found['preprocess'], found['_forward'], found['postprocess']",
+            id="a table of names",
+        ),
+        pytest.param(
+            "lang=None, maxlen=None, steps=0, top_k=0, thr=None\nif not lang:\n    pre = {}\n"
+            "else:\n    pre = {'lang': lang}\n"
+            "pre |= {} if maxlen is None else {'maxlen': maxlen}\n"
+            "forward = steps and {'steps': steps} or {}\n"
+            "return pre, forward, {**(dict(top_k=top_k) if top_k else {}), **(thr is not None and {'thr': thr} or {})}",
+            id="and, or, if and else",
+        ),
+        pytest.param(
+            f"{ALL_NONE}\npre = dict(filter(lambda kv: kv[1] is not None, dict(lang=lang, maxlen=maxlen).items()))\n"
+            "return pre, valfilter(bool, {'steps': steps}), valfilter(bool, {'top_k': top_k, 'thr': thr})",
+            id="functions that are not read",
+        ),
+    ],
+)
+def test_a_style_of_filling_changes_neither_type_nor_default(tmp_path: Path, body: str) -> None:
+    signature = of_style(tmp_path, body)
+    assert shown(signature) == ALL
+    assert {one.warning for one in signature.parameters} == {None}
+    assert not any("never passes on" in note for note in signature.notes)
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        pytest.param(
+            "**kwargs\nparams = {**DEFAULTS, **kwargs}\n"
+            "return {'lang': params['lang']}, {}, {'top_k': params.get('top_k')}",
+            {"lang": '"de"', "top_k": "9"},
+            id="a dictionary of defaults",
+        ),
+        pytest.param(
+            "**kwargs\nparams = DEFAULTS | kwargs\nreturn {'lang': params['lang']}, {}, {}",
+            {"lang": '"de"'},
+            id="defaults merged with |",
+        ),
+        pytest.param(
+            "**kwargs\nreturn {'maxlen': int(kwargs.get('maxlen', '512'))}, {}, {}",
+            {"maxlen": "512"},
+            id="a cast",
+        ),
+        pytest.param(
+            "**kwargs\nparams = kwargs\nif 'top_k' not in params:\n    params['top_k'] = 50\nreturn {}, {}, params",
+            {"top_k": "50", "thr": "0.3"},
+            id="set if missing",
+        ),
+        pytest.param(
+            "**kwargs\ntry:\n    steps = kwargs.pop('steps')\nexcept KeyError:\n    steps = 4\n"
+            "return {}, {'steps': steps}, {}",
+            {"steps": "4"},
+            id="set in the handler",
+        ),
+        pytest.param(
+            "lang=MISSING, **kwargs\nk = kwargs.pop('top_k', MISSING)\n"
+            "return {'lang': 'xx' if lang is MISSING else lang}, {}, {'top_k': 2 if k is MISSING else k}",
+            {"lang": '"xx"', "top_k": "2"},
+            id="a sentinel replaced",
+        ),
+        pytest.param(
+            "lang=MISSING, top_k=...\n"
+            "return ({'lang': lang} if lang is not MISSING else {}), {}, ({} if top_k is ... else {'top_k': top_k})",
+            {"lang": '"en"', "top_k": "5"},
+            id="a sentinel dropped",
+        ),
+        pytest.param(
+            "lang='xx', top_k=4\np = SimpleNamespace(lang=lang, top_k=top_k)\n"
+            "return {'lang': p.lang}, {}, {'top_k': p.top_k}",
+            {"lang": '"xx"', "top_k": "4"},
+            id="an object that holds them",
+        ),
+        pytest.param(
+            "**kwargs\noptions = Options(**kwargs)\nreturn {'lang': options.lang}, {}, {'top_k': options.top_k}",
+            {"lang": "computed", "top_k": "computed"},
+            id="an object made of the keywords",
+        ),
+        pytest.param(
+            "lang=None, top_k=None\nmatch lang:\n    case None:\n        pre = {}\n    case _:\n"
+            "        pre = {'lang': lang}\nreturn pre, {}, {'top_k': top_k} if top_k else {}",
+            {"lang": '"en"', "top_k": "5"},
+            id="match on a value",
+        ),
+    ],
+)
+def test_defaults_that_sanitize_sets_itself(tmp_path: Path, body: str, expected: dict[str, str]) -> None:
+    signature = of_style(tmp_path, body)
+    assert {one.name: one.default for one in signature.parameters} == expected
+    assert {name: found[:2] for name, found in shown(signature).items()} == {name: ALL[name][:2] for name in expected}
+
+
+def test_a_subclass_that_writes_into_its_parent_s_dictionary(tmp_path: Path) -> None:
+    body = "extra=None, **kw\na, b, c = super()._sanitize_parameters(**kw)\n"
+    body += "if extra is not None:\n    c['thr'] = extra\nreturn a, b, c"
+    found = shown(of_style(tmp_path, body, "Parent"))
+    assert found == {name: ALL[name] for name in ("lang", "steps", "top_k", "thr")} | {"extra": ALL["thr"]}
+
+
+def test_what_is_returned_unread_is_what_the_stages_name(tmp_path: Path) -> None:
+    signature = of_style(tmp_path, "lang=None, **kwargs\nreturn split(lang=lang, **kwargs)")
+    assert shown(signature) == ALL
+    assert "split(...) gets the parameters and was not read" in "\n".join(signature.notes)
+    refusing = of_style(tmp_path, "lang=None, thr=None\nreturn split(lang, thr)")
+    assert shown(refusing) == {name: ALL[name] for name in ("lang", "thr")}
+
+
+def test_a_parameter_that_several_stages_name_goes_to_all_of_them_if_unread(tmp_path: Path) -> None:
+    text = pipeline("size=None\nreturn split(size)", "text, size: int = 2", "x", "x, size: int = 2")
+    assert shown(read(tmp_path, text)) == {"size": ("preprocess, postprocess", "int", "2")}
+
+
+def test_a_stage_s_names_are_no_parameters_if_sanitize_drops_or_renames_them(tmp_path: Path) -> None:
+    assert shown(of_style(tmp_path, "**kwargs\nreturn {}, {}, {}")) == {}
+    body = "**kwargs\npre = {k[4:]: v for k, v in kwargs.items() if k.startswith('pre_')}\nreturn pre, {}, {}"
+    signature = of_style(tmp_path, body)
+    assert shown(signature) == {}
+    assert "a key that is decided at run time" in signature.notes[0]
+
+
+def test_keys_that_a_stage_reads_from_its_keywords_are_its_names(tmp_path: Path) -> None:
+    text = pipeline("**kw\npost = {k: kw[k] for k in {'top_k'} & set(kw)}\nreturn {}, {}, post", postprocess="x, **kw")
+    text = text.replace("        return x\n", "        k = kw.get('top_k', 4)\n        return x\n")
+    assert shown(read(tmp_path, text)) == {"top_k": ("postprocess", "int", "4")}
+
+
+@pytest.mark.parametrize(
+    ("stage", "default", "value"),
+    [
+        ("a=5", "5", 5),
+        ("a='x'", '"x"', "x"),
+        ("a=False", "false", False),
+        ("a=('x', 1)", '["x", 1]', ["x", 1]),
+        ("a={'b': [None]}", '{"b": [null]}', {"b": [None]}),
+        ("a=Strategy.FIRST", '"first"', "first"),
+        ("a=1e999", "Infinity", None),
+        ("a=make()", "computed", None),
+        ("a=None", None, None),
+    ],
+)
+def test_a_default_is_also_given_as_a_value(tmp_path: Path, stage: str, default: str | None, value: object) -> None:
+    head = "from enum import Enum\nclass Strategy(Enum):\n    FIRST = 'first'\n"
+    text = pipeline("**kw\nreturn kw, {}, {}", f"text, {stage}", head=head)
+    parameter = named(read(tmp_path, text))["a"]
+    assert (parameter.default, parameter.default_value) == (default, value)
+    assert hash(parameter)
 
 
 def test_defaults_of_helpers_and_of_none_are_the_stage_s_own(tmp_path: Path) -> None:
@@ -640,8 +945,13 @@ def test_parameters_of_init(tmp_path: Path) -> None:
         ("x: Optional[dict]", True),
         ("x: Union[str, dict]", False),
         ("x: Row", True),
-        ("x: Pair", True),
+        ("x: Pair", False),
         ("x: Either", False),
+        ("x: Point", False),
+        ("x: str | Pair", False),
+        ("x: list[Pair]", True),
+        ("x: Mapping[str, str]", True),
+        ("x: list[list[int]]", True),
         ("x: Any", False),
         ("x: np.ndarray", False),
         ("x: Image | dict", True),
@@ -650,10 +960,13 @@ def test_parameters_of_init(tmp_path: Path) -> None:
 def test_whether_a_row_is_json(tmp_path: Path, first: str, takes_json: bool) -> None:
     head = """
     from dataclasses import dataclass
-    from typing import Any, Optional, Sequence, TypedDict, Union
+    from typing import Any, Mapping, NamedTuple, Optional, Sequence, TypedDict, Union
 
     class Row(TypedDict):
         text: str
+
+    class Point(NamedTuple):
+        x: int
 
     @dataclass
     class Pair:
@@ -774,6 +1087,14 @@ def test_no_source_raises_anything_unexpected(tmp_path: Path, text: str) -> None
     assert signature.parameters == ()
 
 
+def test_a_dictionary_that_holds_itself_is_read(tmp_path: Path) -> None:
+    body = "a=None, **kw\nd = {}\nd['d'] = d\nif a:\n    d = {'d': d, 'a': a}\nelse:\n    d['d'] = dict(d)\n"
+    signature = read(
+        tmp_path, pipeline(body + "for k in d:\n    d[k] = d\nreturn d, d if a else kw, {}", "text, a=1, d=None")
+    )
+    assert named(signature)["a"].stages[0] == "preprocess"
+
+
 def test_circles_end(tmp_path: Path) -> None:
     write(
         tmp_path,
@@ -818,6 +1139,10 @@ def test_texts_become_values() -> None:
     assert ParameterType(("bool", "str")).parse("max_length") == "max_length"
     assert ParameterType(("int", "bool")).parse("1") == 1
     assert ParameterType(("json",)).parse("[1]") == [1]
+    assert JSON_OBJECT.parse('{"a": 1}') == {"a": 1}
+    assert JSON_LIST.parse("[[1]]") == [[1]]
+    assert ParameterType(("json",), nullable=True, shape="object").parse("null") is None
+    assert ParameterType(("json", "str"), shape="object").parse("[1]") == "[1]"
     assert ParameterType(("json", "str")).parse("5") == "5"
     assert ParameterType(("json", "str")).parse('{"a": 1}') == {"a": 1}
     assert ParameterType(("str",)).parse("2024") == "2024"
@@ -833,6 +1158,11 @@ def test_texts_become_values() -> None:
         (ParameterType(("float",)), "x", "a number"),
         (ParameterType(("float", "bool")), "x", "a number or true or false"),
         (ParameterType(("json",)), "{", "JSON"),
+        (JSON_OBJECT, "[1]", "a JSON object"),
+        (JSON_OBJECT, "{", "a JSON object"),
+        (JSON_LIST, '{"a": 1}', "a JSON list"),
+        (JSON_LIST, "5", "a JSON list"),
+        (ParameterType(("int", "json"), shape="object"), "[1]", "an integer or a JSON object"),
         (ParameterType(("str",), choices=("a", "b")), "c", "one of a, b"),
     ],
 )
@@ -848,6 +1178,11 @@ def test_a_repeated_flag_is_a_list() -> None:
     objects = ParameterType(("json",), is_list=True, is_scalar=False)
     assert objects.parse_many(['{"a": 1}']) == [{"a": 1}]
     assert objects.parse_many(['[{"a": 1}]']) == [{"a": 1}]
+    wanted = ParameterType(("json",), is_list=True, is_scalar=False, shape="object")
+    assert wanted.parse_many(['[{"a": 1}, {}]']) == [{"a": 1}, {}]
+    assert wanted.parse_many(['{"a": 1}', "{}"]) == [{"a": 1}, {}]
+    with pytest.raises(ValueError, match=r"^a JSON object$"):
+        wanted.parse_many(["[1]"])
     with pytest.raises(ValueError, match="one value"):
         ParameterType(("int",)).parse_many(["1", "2"])
 
@@ -1015,7 +1350,7 @@ def transformers_signature(name: str) -> Signature:
         ("TextClassificationPipeline", "truncation", "bool or str", None, "preprocess"),
         ("FillMaskPipeline", "top_k", "int", "5", "postprocess"),
         ("FillMaskPipeline", "targets", "str, or a list", None, "postprocess"),
-        ("FillMaskPipeline", "tokenizer_kwargs", "json", "{}", "preprocess"),
+        ("FillMaskPipeline", "tokenizer_kwargs", "JSON object", "{}", "preprocess"),
         ("TextGenerationPipeline", "max_new_tokens", "int", None, "preprocess, _forward"),
         ("TextGenerationPipeline", "return_full_text", "bool", "computed", "postprocess"),
         ("ZeroShotClassificationPipeline", "candidate_labels", "str, or a list", None, "preprocess"),

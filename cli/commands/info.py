@@ -28,7 +28,8 @@ def info(ctx: typer.Context, task: TaskArg, format: FormatOpt = ReportFormat.hum
         {
             "name": parameter.name,
             "type": str(parameter.type),
-            "default": parameter.default,
+            "default": parameter.default_value,
+            "default_text": parameter.default,
             "stages": list(parameter.stages),
             "group": parameter.group,
             "doc": parameter.doc,

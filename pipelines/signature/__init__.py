@@ -8,6 +8,9 @@ A type comes, in this order, from the annotation of the stage, that of `_sanitiz
 call of `generate` or of the tokenizer that gets the parameter, and a docstring that names the type. Otherwise it is
 text. For transformers' own pipelines, which annotate little, docstrings come before defaults, and checks in the code
 and the names that transformers uses throughout come last.
+
+Where a parameter goes is followed through `_sanitize_parameters` (`routing.py`); where that cannot be followed, it goes
+to the stages that have a parameter of its name, with their annotation and default (`fallback.py`).
 """
 
 from __future__ import annotations

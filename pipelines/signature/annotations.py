@@ -8,11 +8,19 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pipesmith.pipelines.signature.constants import UNKNOWN, EnumMember, constant
 from pipesmith.pipelines.signature.names import Definition, class_body, is_enum, last_name
-from pipesmith.pipelines.signature.parameter_types import KINDS, NOTHING, TEXT, ParameterType, unite
+from pipesmith.pipelines.signature.parameter_types import (
+    JSON_LIST,
+    JSON_OBJECT,
+    KINDS,
+    NOTHING,
+    TEXT,
+    ParameterType,
+    unite,
+)
 
 _LISTS = {"list", "List", "tuple", "Tuple", "set", "Set", "frozenset", "FrozenSet"}
 _LISTS |= {"Sequence", "MutableSequence", "Iterable", "Iterator", "Collection"}
@@ -52,7 +60,7 @@ class _Annotations:
         if name in _TEXTS:
             return TEXT
         if name in _MAPPINGS:
-            return ParameterType(kinds=("json",))
+            return JSON_OBJECT
         if name in _LISTS:
             return ParameterType(is_list=True, is_scalar=False)
         return self._named(node, depth)
@@ -69,7 +77,7 @@ class _Annotations:
         if name in _WRAPPERS:
             return self.read(arguments[0], depth + 1)
         if name in _MAPPINGS:
-            return ParameterType(kinds=("json",))
+            return JSON_OBJECT
         if name in _LISTS:
             return list_of(unite(self.read(argument, depth + 1) for argument in arguments))
         return NOTHING
@@ -81,7 +89,7 @@ class _Annotations:
         if isinstance(found.node, ast.ClassDef):
             if is_enum(found.node):
                 return enum_type(found.node)
-            return ParameterType(kinds=("json",)) if is_structure(found.node) else NOTHING
+            return structure_type(found.node)
         if isinstance(found.node, ast.Call) and last_name(found.node.func) == "NewType" and len(found.node.args) == 2:
             return self.read(found.node.args[1], depth + 1)
         if isinstance(found.node, ast.expr):  # an alias: Labels = list[str]
@@ -98,9 +106,9 @@ def _parse_annotation(text: str) -> ast.expr | None:
 
 def list_of(item: ParameterType) -> ParameterType:
     """Return the type of a list of `item`; a list of lists is one JSON value."""
-    if item.is_list:
-        return ParameterType(kinds=("json",))
-    return ParameterType(kinds=item.kinds or ("str",), is_list=True, choices=item.choices, is_scalar=False)
+    if item.is_list or item.shape == "list":
+        return JSON_LIST
+    return replace(item, kinds=item.kinds or ("str",), is_list=True, nullable=False, is_scalar=False)
 
 
 def literal_type(values: list[object]) -> ParameterType:
@@ -122,7 +130,7 @@ def value_type(value: object) -> ParameterType:
         if isinstance(value, python):
             return ParameterType(kinds=(kind,))
     if isinstance(value, dict):
-        return ParameterType(kinds=("json",))
+        return JSON_OBJECT
     if isinstance(value, (list, tuple, set)):
         return list_of(unite(value_type(item) for item in value))
     return NOTHING
@@ -133,12 +141,14 @@ def takes_text(enum: ast.ClassDef) -> bool:
     return any(last_name(base) in ("str", "int", "StrEnum", "IntEnum", "ExplicitEnum") for base in enum.bases)
 
 
-def is_structure(node: ast.ClassDef) -> bool:
-    """Say whether a class describes a JSON object: a dataclass, TypedDict, NamedTuple or pydantic model."""
-    if any(last_name(base) in ("TypedDict", "NamedTuple", "BaseModel") for base in node.bases):
-        return True
+def structure_type(node: ast.ClassDef) -> ParameterType:
+    """Return the type of a TypedDict, dataclass or pydantic model (an object) or NamedTuple; NOTHING for others."""
+    bases = {last_name(base) for base in node.bases}
+    if "NamedTuple" in bases:
+        return ParameterType(kinds=("json",))
     decorators = (decorator.func if isinstance(decorator, ast.Call) else decorator for decorator in node.decorator_list)
-    return any(last_name(decorator) == "dataclass" for decorator in decorators)
+    is_dataclass = any(last_name(decorator) == "dataclass" for decorator in decorators)
+    return JSON_OBJECT if is_dataclass or bases & {"TypedDict", "BaseModel"} else NOTHING
 
 
 def enum_type(enum: ast.ClassDef) -> ParameterType:
@@ -163,12 +173,19 @@ def enum_choices(enum: ast.ClassDef) -> ParameterType:
 
 
 def is_structured(annotation: ast.expr | None, resolve: Resolve) -> bool:
-    """Say whether an annotation names a dict, a list or another structure, and not text beside it."""
+    """Say whether an annotation names a dict or a list, and not text beside it. A dataclass is neither."""
     if annotation is None:
         return False
-    types = [annotated_type(member, resolve) for member in _members(annotation, resolve, 0)]
+    members = _members(annotation, resolve, 0)
+    types = [annotated_type(member, resolve) for member in members if not _is_other_class(member, resolve)]
     structured = [one for one in types if one.kinds and (one.kinds == ("json",) or one.is_list)]
     return bool(structured) and all(one in structured for one in types if "str" in one.kinds)
+
+
+def _is_other_class(node: ast.expr, resolve: Resolve) -> bool:
+    found = resolve(node) if isinstance(node, (ast.Name, ast.Attribute)) else None
+    node_found = found.node if found is not None else None
+    return isinstance(node_found, ast.ClassDef) and all(last_name(base) != "TypedDict" for base in node_found.bases)
 
 
 def _members(node: ast.expr, resolve: Resolve, depth: int) -> list[ast.expr]:

@@ -126,6 +126,15 @@ def _built(node: ast.Call, lookup: Lookup | None) -> object:
     return makers[node.func.id](value) if isinstance(value, (list, tuple, dict, str)) else UNKNOWN
 
 
+def as_json(value: object) -> object:
+    """Return a constant as a JSON value; None for UNKNOWN, and for what JSON has no value for."""
+    value = value.value if isinstance(value, EnumMember) else value
+    try:
+        return json.loads(json.dumps(value, allow_nan=False))
+    except (TypeError, ValueError):
+        return None
+
+
 def as_typed(value: object) -> str | None:
     """Write a constant as a reader would type it; None stays None, UNKNOWN is "computed"."""
     if value is None:

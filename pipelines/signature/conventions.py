@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import re
 
-from pipesmith.pipelines.signature.parameter_types import ParameterType
+from pipesmith.pipelines.signature.parameter_types import JSON_OBJECT, ParameterType
 
 _INT, _FLOAT, _BOOL = ParameterType(("int",)), ParameterType(("float",)), ParameterType(("bool",))
 _JSON, _TEXT = ParameterType(("json",)), ParameterType(("str",))
 
 _BY_NAME: tuple[tuple[str, ParameterType], ...] = (
     (r"timeout|.*(threshold|_thresh|_ratio|_s|_area|_offset)", _FLOAT),
-    (r".*_(kwargs|params)|parameters", _JSON),
+    (r".*_(kwargs|params)|parameters", JSON_OBJECT),
     (r"top_?k|num_.*|n_.*|.*_n|max_.*_(len|length|tokens)|max_length|stride|doc_stride|.*_per_.*|.*_factor", _INT),
     (
         r"return_(?!type).*|(is|do|load|use|skip|add|output|continue|handle|clean_up|align|ignore)_.*|sequential|multi_.*",

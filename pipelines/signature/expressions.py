@@ -7,16 +7,20 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-from pipesmith.pipelines.signature.classes import ClassSource, Lineage, Method, named_arguments
+from pipesmith.pipelines.signature.classes import STAGES, ClassSource, Lineage, Method, named_arguments
 from pipesmith.pipelines.signature.constants import UNKNOWN, constant
 from pipesmith.pipelines.signature.dictionaries import Dictionaries
 from pipesmith.pipelines.signature.names import Definition, Function, is_enum, last_name, lookup_constant, resolve
 from pipesmith.pipelines.signature.routes import Routing
-from pipesmith.pipelines.signature.values import Entry, Frame, Value, both, compared, join, made_of
+from pipesmith.pipelines.signature.values import Entry, Frame, Value, both, compared, either, join, made_of, negated
 
 MOST_STEPS = 8_000
 _DEEPEST_CALL = 5
+_CASTS: dict[str, Callable[[Any], object]] = {"int": int, "float": float, "str": str, "bool": bool}
+# what may get the whole var-keyword without a note: it reads nothing of it
+_HARMLESS = {"len", "bool", "any", "all", "print", "debug", "info", "warning", "warn"}
 
 
 class Expressions(Dictionaries, ABC):
@@ -52,6 +56,7 @@ class Expressions(Dictionaries, ABC):
         owner: ClassSource,
         bound_values: dict[str, Value],
         spread: Value | None,
+        caller: Frame | None,
         *,
         bound: bool,
     ) -> Value:
@@ -106,6 +111,10 @@ class Expressions(Dictionaries, ABC):
         return value
 
     def _attribute(self, node: ast.Attribute, frame: Frame) -> Value:
+        if node.attr in ("parameters", "args", "kwonlyargs") and isinstance(node.value, ast.Call):
+            names = self._names_of_arguments(node.value, frame)
+            if names is not None:
+                return Value(default=names)
         if isinstance(node.value, ast.Name) and node.value.id in (frame.receiver, "cls"):
             kept = frame.names.get(f"self.{node.attr}")
             if kept is not None:
@@ -113,7 +122,27 @@ class Expressions(Dictionaries, ABC):
             return kept if kept is not None else Value(default=self._class_constant(node.attr))
         if isinstance(node.value, ast.Name) and node.value.id not in frame.names:
             return Value(default=lookup_constant(frame.file, node))
-        return made_of([self._evaluate(node.value, frame)])
+        return self._part(made_of([self._evaluate(node.value, frame)]), node.attr)
+
+    def _part(self, whole: Value, name: str) -> Value:
+        """Return the part of an unknown object that is named like a parameter it is made of: `options.lang`."""
+        if name not in whole.origins:
+            return whole
+        given = self.routing.given.get(name)
+        return Value({name}, given.default if given is not None else UNKNOWN, frozenset({name}))
+
+    def _names_of_arguments(self, call: ast.Call, frame: Frame) -> list[str] | None:
+        """`inspect.signature(self.preprocess).parameters`: the names of the method's arguments."""
+        if last_name(call.func) not in ("signature", "getfullargspec") or len(call.args) != 1:
+            return None
+        subject = call.args[0]
+        if not (isinstance(subject, ast.Attribute) and last_name(subject.value) in (frame.receiver, frame.owner.name)):
+            return None
+        method = self.lineage.method(subject.attr)
+        if method is None or method.node is None:
+            return None
+        named = method.stage_arguments()[0] if method.name in STAGES else method.arguments()[0]
+        return [one.arg for one in named]
 
     def _class_constant(self, name: str) -> object:
         """A constant written in the class (`self.KEYS`), unless a method of the class sets it."""
@@ -154,7 +183,7 @@ class Expressions(Dictionaries, ABC):
             default = tuple(default)
         made = Value(default=default, items=None if starred else items)
         if len(items) == 1 and items[0].same is not None:
-            made.same = items[0].same
+            made.sames = items[0].sames
             self.routing.kinds.setdefault(items[0].same, set()).add("list")
         if starred:
             made.origins = made_of(items).origins
@@ -178,7 +207,10 @@ class Expressions(Dictionaries, ABC):
             and -len(container.items) <= key.default < len(container.items)
         ):
             return container.items[key.default]
-        return made_of([container, key])
+        if isinstance(container.default, dict) and isinstance(key.default, str) and key.default in container.default:
+            return Value(default=container.default[key.default])
+        made = made_of([container, key])
+        return self._part(made, key.default) if isinstance(key.default, str) else made
 
     def _compare(self, node: ast.Compare, frame: Frame) -> Value:
         left = self._evaluate(node.left, frame)
@@ -193,6 +225,8 @@ class Expressions(Dictionaries, ABC):
         made = made_of([left, *rights])
         if len(rights) == 1:
             made.default = compared(left.default, op, right.default)
+            if left.sentinel is not None and left.sentinel == ast.unparse(node.comparators[0]):
+                made.default = compared(0, op, 0)  # `lang is MISSING` of `lang=MISSING`, whatever that is
         if any(one.any_key is not None for one in (left, right)):
             # the key of a loop: the strings that it is compared with are walked on their own
             made.default = isinstance(op, (ast.NotIn, ast.NotEq)) if right.default is not UNKNOWN else UNKNOWN
@@ -216,24 +250,18 @@ class Expressions(Dictionaries, ABC):
         return None
 
     def _bool(self, node: ast.BoolOp, frame: Frame) -> Value:
-        values = [self._evaluate(one, frame) for one in node.values]
-        made = values[0]
-        for value in values[1:]:
-            made = join(made, value)
-        made.default = UNKNOWN
-        for value in values:
-            if value.default is UNKNOWN:
-                break
-            made.default = value.default
-            if bool(value.default) == isinstance(node.op, ast.Or):
-                return made
-        else:
-            return made
-        # `unknown and False` is False, whatever comes first
-        deciding = [one for one in values if one.default is not UNKNOWN]
-        made.default = UNKNOWN
-        if isinstance(node.op, ast.And) and any(not one.default for one in deciding):
-            made.default = False
+        made = self._evaluate(node.values[0], frame)
+        for part in node.values[1:]:
+            truth = None if made.default is UNKNOWN else bool(made.default)
+            with self._guarded(frame, made, reached=frame.reached):
+                value = self._evaluate(part, frame)
+                value = self._explained(value, frame) if value.is_dictionary else value
+            if isinstance(node.op, ast.Or):
+                made = either(truth, made, value)
+            else:
+                made = either(truth, value, made)
+                if truth is None and value.default is not UNKNOWN and not value.default:
+                    made.default = False  # `unknown and False`
         return made
 
     def _unary(self, node: ast.UnaryOp, frame: Frame) -> Value:
@@ -247,12 +275,13 @@ class Expressions(Dictionaries, ABC):
 
     def _conditional(self, node: ast.IfExp, frame: Frame) -> Value:
         test = self._evaluate(node.test, frame)
-        body, orelse = self._evaluate(node.body, frame), self._evaluate(node.orelse, frame)
-        made = join(body, orelse)
-        if test.default is UNKNOWN:
-            made.default = UNKNOWN
-        else:
-            made.default = (body if test.default else orelse).default
+        truth = None if test.default is UNKNOWN else bool(test.default)
+        arms = []
+        for arm, reached in ((node.body, truth), (node.orelse, negated(truth))):
+            with self._guarded(frame, test, reached=both(frame.reached, reached)):
+                value = self._evaluate(arm, frame)
+                arms.append(self._explained(value, frame) if value.is_dictionary else value)
+        made = either(truth, arms[0], arms[1])
         if not made.all_origins() and not made.is_dictionary:
             made.origins |= test.all_origins()
         return made
@@ -290,13 +319,16 @@ class Expressions(Dictionaries, ABC):
         return made
 
     def _comprehension(self, node: ast.ListComp | ast.SetComp | ast.GeneratorExp, frame: Frame) -> Value:
-        made = Value()
-
-        def run() -> None:
-            made.origins |= self._evaluate(node.elt, frame).all_origins()
-
+        turns: list[Value] = []
         generator = node.generators[0]
-        self._loop(generator.target, generator.iter, [node.elt], frame, run)
+        self._loop(
+            generator.target, generator.iter, [node.elt], frame, lambda: turns.append(self._evaluate(node.elt, frame))
+        )
+        made = made_of(turns)
+        is_written_out = len(node.generators) == 1 and not generator.ifs
+        if is_written_out and self._evaluate(generator.iter, frame).known_items() is not None:
+            made.items = turns  # tuple(clean(one) for one in (pre, forward, post))
+            made.origins = set()
         return made
 
     # calls
@@ -309,25 +341,31 @@ class Expressions(Dictionaries, ABC):
             on_dictionary = self._dictionary_method(node.func, node, frame)
             if on_dictionary is not None:
                 return on_dictionary
+        followed = self._helper_call(node, frame)
+        if followed is not None:
+            return followed
         if isinstance(node.func, ast.Name):
             made = self._builtin(node.func.id, node, frame)
             if made is not None:
                 return made
+        if last_name(node.func) in ("copy", "deepcopy") and len(node.args) == 1 and not node.keywords:
+            made = Value()
+            self._merge(made, self._evaluate(node.args[0], frame))
+            return made
         values = [self._evaluate(one.value if isinstance(one, ast.Starred) else one, frame) for one in node.args]
         values += [self._evaluate(one.value, frame) for one in node.keywords]
         if len(values) == 1:
             self._note_enum(node.func, values[0], frame)
-        if any(value.is_dictionary for value in values):
-            followed = self._helper_call(node, frame)
-            if followed is not None:
-                return followed
-            if any(value.rest is not None for value in values):
-                self.routing.note(
-                    frame.file, node, f"{ast.unparse(node.func)}(...) gets the parameters and was not read"
-                )
+        if any(value.rest is not None for value in values) and last_name(node.func) not in _HARMLESS:
+            self.routing.note(frame.file, node, f"{ast.unparse(node.func)}(...) gets the parameters and was not read")
+        made = made_of(values)
         if isinstance(node.func, ast.Attribute):
-            values.append(self._evaluate(node.func.value, frame))
-        return made_of(values)
+            owner = self._evaluate(node.func.value, frame)
+            if node.func.attr in ("append", "extend", "insert", "add") and owner.rest is None:
+                owner.origins |= made.origins
+                owner.unread |= made.unread
+            made = made_of([made, owner])
+        return made
 
     def _note_enum(self, func: ast.expr, argument: Value, frame: Frame) -> None:
         """`Mode[mode.upper()]`, `Mode(mode)`: the parameter is text for a member of Mode."""
@@ -349,13 +387,17 @@ class Expressions(Dictionaries, ABC):
         return None
 
     def _helper_call(self, node: ast.Call, frame: Frame) -> Value | None:
-        """Follow `self.helper(...)` and a function of the user's that gets a dictionary."""
+        """Follow `self.helper(...)` and a function of the user's."""
         if isinstance(node.func, ast.Attribute):
             if isinstance(node.func.value, ast.Name) and node.func.value.id == frame.receiver:
                 method = self.lineage.method(node.func.attr)
                 if method is not None and method.node is not None:
                     return self._follow(method.node, method.file, method.owner, node, frame, bound=not method.is_static)
             return None
+        if isinstance(node.func, ast.Name) and node.func.id in frame.names:
+            return None
+        if isinstance(node.func, ast.Name) and node.func.id in frame.functions:
+            return self._follow(frame.functions[node.func.id], frame.file, frame.owner, node, frame, bound=False)
         found = resolve(frame.file, node.func)
         if isinstance(found, Definition) and isinstance(found.node, (ast.FunctionDef, ast.Lambda)):
             return self._follow(found.node, found.file, frame.owner, node, frame, bound=False)
@@ -368,12 +410,18 @@ class Expressions(Dictionaries, ABC):
         if self._depth >= _DEEPEST_CALL:
             return Value()
         named, _, _ = named_arguments(node, bound=bound)
+        named = named[: len(named) - len(node.args.kwonlyargs)]
         arguments = [one for one in call.args if not (isinstance(one, ast.Name) and one.id == frame.receiver)]
         values = {
             argument.arg: self._evaluate(value, frame)
             for argument, value in zip(named, arguments, strict=False)
             if not isinstance(value, ast.Starred)
         }
+        if node.args.vararg is not None:
+            further = arguments[len(named) :]
+            further_values = [self._evaluate(one, frame) for one in further]
+            is_starred = any(isinstance(one, ast.Starred) for one in further)
+            values[node.args.vararg.arg] = made_of(further_values) if is_starred else Value(items=further_values)
         spread: Value | None = None
         for keyword in call.keywords:
             value = self._evaluate(keyword.value, frame)
@@ -386,23 +434,28 @@ class Expressions(Dictionaries, ABC):
             spread.rest = spread.rest | set(values)  # given twice is a TypeError
         self._depth += 1
         try:
-            return self._call(node, file, owner, values, spread, bound=bound)
+            result = self._call(node, file, owner, values, spread, frame, bound=bound)
         finally:
             self._depth -= 1
+        if result.default is UNKNOWN and not result.all_origins() and not result.is_dictionary:
+            result = join(result, made_of([*values.values(), *([spread] if spread is not None else [])]))
+        return result
 
     def _dictionary_method(self, func: ast.Attribute, node: ast.Call, frame: Frame) -> Value | None:
         """`update`, `get`, `pop`, `setdefault`, `copy` of a dictionary."""
         if func.attr not in ("update", "get", "pop", "setdefault", "copy", "items", "keys", "values"):
             return None
+        if func.attr == "copy" and node.args:  # copy.copy(...)
+            return None
         container = self._evaluate(func.value, frame)
         arguments = [self._evaluate(one, frame) for one in node.args if not isinstance(one, ast.Starred)]
         if func.attr == "update":
             for value in arguments:
-                self._merge(container, value, frame.reached)
+                self._update(container, value, frame)
             for keyword in node.keywords:
                 value = self._evaluate(keyword.value, frame)
                 if keyword.arg is None:
-                    self._merge(container, value, frame.reached)
+                    self._update(container, value, frame)
                 else:
                     self._write_key(container, keyword.arg, value, frame)
             return Value(default=None)
@@ -410,6 +463,8 @@ class Expressions(Dictionaries, ABC):
             made = Value()
             self._merge(made, container)
             return made
+        if func.attr == "keys" and (container.is_dictionary or isinstance(container.default, (dict, list))):
+            return container
         if func.attr in ("items", "keys", "values") or not arguments:
             return None
         key = arguments[0]
@@ -421,19 +476,21 @@ class Expressions(Dictionaries, ABC):
         if key.any_key is not None and container.rest is not None:
             return Value(any_key=set(key.any_key))
         if not isinstance(key.default, str) or not (container.is_dictionary or container.origins):
+            if func.attr == "pop" and key.default is UNKNOWN:
+                self._remove_key(container, UNKNOWN, frame)
             return None
         value = self._read_key(container, key.default, default, node, frame)
+        if value.default is UNKNOWN and len(node.args) > 1:
+            value.sentinel = ast.unparse(node.args[1])
         if func.attr == "pop":
-            container.entries.pop(key.default, None)
-            if container.rest is not None:
-                container.rest.add(key.default)
+            self._remove_key(container, key.default, frame)
         return value
 
     def _builtin(self, name: str, node: ast.Call, frame: Frame) -> Value | None:
         if name == "dict":
             made = Value()
             for argument in node.args:
-                self._merge(made, self._evaluate(argument, frame))
+                self._merge(made, _as_dictionary(self._evaluate(argument, frame)))
             for keyword in node.keywords:
                 value = self._evaluate(keyword.value, frame)
                 if keyword.arg is None:
@@ -443,10 +500,24 @@ class Expressions(Dictionaries, ABC):
             return made
         if name == "isinstance" and len(node.args) == 2:
             return self._isinstance(node.args[0], node.args[1], frame)
+        if name == "locals" and not node.args:
+            self.routing.used |= {origin for value in frame.names.values() for origin in value.origins}
+            return Value(entries={key: Entry(value, True) for key, value in frame.names.items() if "." not in key})
+        if name == "zip" and node.args and not node.keywords:
+            columns = [self._evaluate(argument, frame) for argument in node.args]
+            lists = [column.known_items() for column in columns]
+            if all(one is not None for one in lists):
+                return Value(items=[Value(items=list(row)) for row in zip(*(one or () for one in lists), strict=False)])
+            return made_of(columns)
         if name in ("list", "tuple", "set", "frozenset") and len(node.args) == 1:
             value = self._evaluate(node.args[0], frame)
+            if value.is_dictionary:  # its keys
+                return value
             default = list(value.default) if isinstance(value.default, (list, tuple)) else UNKNOWN
-            return Value(set(value.origins), default, value.same, items=value.items)
+            return Value(set(value.origins), default, value.sames, items=value.items, unread=value.unread)
+        if name in _CASTS and len(node.args) == 1:
+            value = self._evaluate(node.args[0], frame)
+            return Value(value.all_origins(), _cast(name, value.default), value.sames, unread=value.unread)
         return None
 
     def _isinstance(self, subject: ast.expr, types: ast.expr, frame: Frame) -> Value:
@@ -462,6 +533,24 @@ class Expressions(Dictionaries, ABC):
         elif value.default is None:
             made.default = False
         return made
+
+
+def _cast(name: str, value: object) -> object:
+    """Return `int(value)` and the like of a constant, UNKNOWN if it is none or does not fit."""
+    if not isinstance(value, (str, int, float)):
+        return UNKNOWN
+    try:
+        return _CASTS[name](value)
+    except (ValueError, OverflowError):
+        return UNKNOWN
+
+
+def _as_dictionary(value: Value) -> Value:
+    """Return what `dict(value)` makes of written out pairs: `dict(zip(names, values))`."""
+    pairs = [pair.known_items() or [] for pair in value.known_items() or ()]
+    if not pairs or not all(len(pair) == 2 and isinstance(pair[0].default, str) for pair in pairs):
+        return value
+    return Value(entries={str(key.default): Entry(one, True) for key, one in pairs})
 
 
 def _method_of(lineage: Lineage, owner: ClassSource, name: str) -> Method | None:

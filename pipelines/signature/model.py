@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipesmith.pipelines.signature.parameter_types import ParameterType
@@ -22,6 +22,7 @@ class Parameter:
         group: "task", or "generation" and "tokenizer" for what the task only passes on.
         warning: why giving it may fail, or None.
         required: whether a call (or `__init__`) fails without it.
+        default_value: the default as a JSON value; None if there is none, or if it is computed.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Parameter:
     group: str = "task"
     warning: str | None = None
     required: bool = False
+    default_value: object = field(default=None, hash=False)
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,8 @@ class InputParameter:
 
     Args:
         annotation: its source text, or None.
-        takes_json: whether it is annotated as a dict, list or another structure, and not as text too.
+        takes_json: whether it is annotated as a dict or list (also a Mapping, TypedDict, tuple or Sequence), and not
+            as text too.
     """
 
     name: str

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 KINDS = ("int", "float", "bool", "json", "str")  # in the order to try: text fits everything, so it comes last
-_WANTED = {"int": "an integer", "float": "a number", "bool": "true or false", "json": "JSON", "str": "text"}
+_WANTED = {"int": "an integer", "float": "a number", "bool": "true or false", "str": "text"}
+_SHAPES = {"object": dict, "list": list}
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,7 @@ class ParameterType:
         choices: the closed set of values as text; empty if the set is open.
         nullable: whether None is accepted.
         is_scalar: whether one value alone is accepted; False for `list[str]`, True for `str | list[str]`.
+        shape: what a JSON value must be: "object", "list", or "" for any.
     """
 
     kinds: tuple[str, ...] = ("str",)
@@ -27,9 +29,11 @@ class ParameterType:
     choices: tuple[str, ...] = ()
     nullable: bool = False
     is_scalar: bool = True
+    shape: str = ""
 
     def __str__(self) -> str:
-        text = f"one of {', '.join(self.choices)}" if self.choices else " or ".join(self.kinds)
+        names = [f"JSON {self.shape}".strip() if kind == "json" else kind for kind in self.kinds]
+        text = f"one of {', '.join(self.choices)}" if self.choices else " or ".join(names)
         if not self.is_list:
             return text
         return f"{text}, or a list" if self.is_scalar else f"list of {text}"
@@ -48,10 +52,11 @@ class ParameterType:
             return None
         for kind in self.kinds:
             try:
-                return _convert(text, kind, alone=len(self.kinds) == 1)
+                return self._convert(text, kind)
             except ValueError:
                 continue
-        raise ValueError(" or ".join(_WANTED[kind] for kind in self.kinds))
+        shape = f"a JSON {self.shape}" if self.shape else "JSON"
+        raise ValueError(" or ".join(_WANTED.get(kind, shape) for kind in self.kinds))
 
     def parse_many(self, texts: list[str]) -> object:
         """Turn the texts of a flag, in the order given, into the parameter's value.
@@ -63,34 +68,49 @@ class ParameterType:
             if len(texts) != 1:
                 raise ValueError("one value")
             return self.parse(texts[0])
+        whole = self._whole_list(texts[0]) if len(texts) == 1 and self.kinds == ("json",) else None
+        if whole is not None:
+            return whole
         values = [self.parse(text) for text in texts]
-        if len(values) == 1 and (self.is_scalar or values[0] is None or self._is_whole_list(values[0])):
+        if len(values) == 1 and (self.is_scalar or values[0] is None):
             return values[0]
         return values
 
-    def _is_whole_list(self, value: object) -> bool:
-        return self.kinds == ("json",) and isinstance(value, list)
+    def _whole_list(self, text: str) -> list[object] | None:
+        """Return the JSON list that a text is, if its items have the shape wanted: `--tools '[{}, {}]'`."""
+        try:
+            value = json.loads(text)
+        except ValueError:
+            return None
+        return value if isinstance(value, list) and all(self._has_shape(one) for one in value) else None
 
+    def _has_shape(self, value: object) -> bool:
+        return not self.shape or isinstance(value, _SHAPES[self.shape])
 
-def _convert(text: str, kind: str, *, alone: bool) -> object:
-    if kind == "int":
-        return int(text)
-    if kind == "float":
-        return float(text)
-    if kind == "bool":
-        if text.lower() in ("true", "false"):
-            return text.lower() == "true"
-        raise ValueError(text)
-    if kind == "json":
-        # beside other kinds, `5` and `true` are theirs: only objects and lists are JSON then
-        if not alone and text.lstrip()[:1] not in ("{", "["):
+    def _convert(self, text: str, kind: str) -> object:
+        if kind == "int":
+            return int(text)
+        if kind == "float":
+            return float(text)
+        if kind == "bool":
+            if text.lower() in ("true", "false"):
+                return text.lower() == "true"
             raise ValueError(text)
-        return json.loads(text)
-    return text
+        if kind == "json":
+            # beside other kinds, `5` and `true` are theirs: only objects and lists are JSON then
+            if len(self.kinds) > 1 and text.lstrip()[:1] not in ("{", "["):
+                raise ValueError(text)
+            value = json.loads(text)
+            if not self._has_shape(value):
+                raise ValueError(text)
+            return value
+        return text
 
 
 TEXT = ParameterType()
 NOTHING = ParameterType(kinds=())
+JSON_OBJECT = ParameterType(kinds=("json",), shape="object")
+JSON_LIST = ParameterType(kinds=("json",), shape="list")
 
 
 def unite(types: Iterable[ParameterType]) -> ParameterType:
@@ -98,6 +118,9 @@ def unite(types: Iterable[ParameterType]) -> ParameterType:
     types = list(types)
     telling = [one for one in types if one.kinds]
     found = {kind for one in telling for kind in one.kinds}
+    shapes = {one.shape for one in telling if "json" in one.kinds}
+    if shapes and any(one.is_list and one.kinds != ("json",) for one in telling):
+        shapes.add("list")  # `dict | list[int]`: a JSON list is taken too
     choices: tuple[str, ...] = ()
     if any(one.choices for one in telling):
         sets = [one.choices or (("true", "false") if one.kinds == ("bool",) else ()) for one in telling]
@@ -109,4 +132,5 @@ def unite(types: Iterable[ParameterType]) -> ParameterType:
         choices=choices,
         nullable=any(one.nullable for one in types),
         is_scalar=any(one.is_scalar for one in telling) or not telling,
+        shape=shapes.pop() if len(shapes) == 1 else "",
     )

@@ -22,9 +22,10 @@ from pipesmith.pipelines.signature.annotations import (
     value_type,
 )
 from pipesmith.pipelines.signature.classes import METHODS, STAGES, ClassSource, Lineage, Method, lineage
-from pipesmith.pipelines.signature.constants import UNKNOWN, EnumMember, as_typed, constant
+from pipesmith.pipelines.signature.constants import UNKNOWN, EnumMember, as_json, as_typed, constant
 from pipesmith.pipelines.signature.conventions import conventional_type
 from pipesmith.pipelines.signature.docstrings import Documented, documented, first_paragraph
+from pipesmith.pipelines.signature.fallback import settle
 from pipesmith.pipelines.signature.generation import TOKENIZER_FIELDS, PassedOn, generation_fields
 from pipesmith.pipelines.signature.model import InputParameter, Parameter, Signature
 from pipesmith.pipelines.signature.names import (
@@ -37,7 +38,7 @@ from pipesmith.pipelines.signature.names import (
     resolve_name,
     statements,
 )
-from pipesmith.pipelines.signature.parameter_types import NOTHING, TEXT, ParameterType, unite
+from pipesmith.pipelines.signature.parameter_types import JSON_OBJECT, NOTHING, TEXT, ParameterType, unite
 from pipesmith.pipelines.signature.routes import Given, Route, Routing, routes_of
 from pipesmith.pipelines.signature.routing import read_routing
 from pipesmith.pipelines.signature.stages import ABSENT, Stage, StageArgument, read_stages
@@ -119,6 +120,8 @@ class _Reader:
         self.docs = _Docs(line)
         sanitize = line.method("_sanitize_parameters")
         self.routing = read_routing(line, sanitize) if sanitize is not None else Routing(refused=True)
+        if sanitize is not None:
+            settle(self.routing, self.stages, takes_keywords=sanitize.arguments()[2] is not None)
 
     def signature(self) -> Signature:
         parameters = [self._parameter(given) for given in self.routing.given.values()]
@@ -148,11 +151,13 @@ class _Reader:
         field = self._field(given.name, routes)
         entry = self.docs.of(given.name)
         kind = self._type(given, routes, field)
+        default = self._default(given, routes)
         return Parameter(
             name=given.name,
             stages=tuple(name for name in STAGES if any(route.stage == name for route in routes)),
             type=kind,
-            default=as_typed(self._default(given, routes)),
+            default=as_typed(default),
+            default_value=as_json(default),
             doc=entry.text if entry and entry.text else field.doc if field else "",
             warning=self._warning(given, routes),
         )
@@ -160,24 +165,19 @@ class _Reader:
     def _through_rest(self, found: set[str]) -> Iterator[Parameter]:
         """Yield what a stage names and gets with the var-keyword, though nothing else mentions it."""
         for stage in self._rest_stages():
-            arguments = list(stage.arguments.values())
-            if not stage.method.owner.in_transformers:  # transformers takes out keys that are its own affair
-                arguments += [
-                    StageArgument(name, None, default, stage.method.file, stage.method)
-                    for name, default in stage.keys_read()
-                ]
-            for argument in arguments:
-                name = argument.name
-                if name in found or not self._rest_reaches(name):
+            for name in stage.names:
+                argument = stage.argument(name)
+                if argument is None or name in found or not self._rest_reaches(name):
                     continue
                 found.add(name)
                 entry = self.docs.of(name)
-                default = stage.default(name) if name in stage.arguments else argument.default
+                default = self.routing.presets.get(name, _none_if_absent(stage.default(name)))
                 yield Parameter(
                     name=name,
                     stages=tuple(one.name for one in self._rest_stages()),
                     type=self._argument_type(argument, entry),
-                    default=as_typed(self.routing.presets.get(name, _none_if_absent(default))),
+                    default=as_typed(default),
+                    default_value=as_json(default),
                     doc=entry.text if entry else "",
                     required=argument.default is ABSENT and name not in self.routing.presets,
                 )
@@ -191,8 +191,16 @@ class _Reader:
                     continue
                 found.add(field.name)
                 stages = tuple(stage.name for stage in self._rest_stages())
-                default = as_typed(self.routing.presets.get(field.name))
-                yield Parameter(field.name, stages, field.type, default, field.doc, group)
+                default = self.routing.presets.get(field.name)
+                yield Parameter(
+                    field.name,
+                    stages,
+                    field.type,
+                    as_typed(default),
+                    field.doc,
+                    group,
+                    default_value=as_json(default),
+                )
 
     def _rest_stages(self) -> list[Stage]:
         return [self.stages[name] for name in STAGES if name in self.routing.rest and name in self.stages]
@@ -203,7 +211,7 @@ class _Reader:
             return False
         stages = self._rest_stages()
         return any(name not in self.routing.rest[stage.name] for stage in stages) and all(
-            stage.takes_anything or name in stage.arguments for stage in stages
+            stage.takes_anything or name in stage.arguments or stage.name in self.routing.unread for stage in stages
         )
 
     def _field(self, name: str, routes: list[Route]) -> PassedOn | None:
@@ -369,9 +377,8 @@ class _Reader:
 
     def _never_passed(self, stage: Stage) -> Iterator[str]:
         """Yield the arguments of a stage that no call can reach."""
-        if stage.name in self.routing.rest or any(
-            route.stage == stage.name and route.key is None for route in self.routing.routes
-        ):
+        is_open = stage.name in self.routing.unread | set(self.routing.rest)
+        if is_open or any(route.stage == stage.name and route.key is None for route in self.routing.routes):
             return
         for name in stage.arguments:
             if name not in self.routing.keys.get(stage.name, set()) and not name.startswith("_"):
@@ -430,6 +437,7 @@ class _Reader:
             stages=(),
             type=self._argument_type(argument, entry),
             default=as_typed(_none_if_absent(value)),
+            default_value=as_json(value),
             doc=entry.text if entry else "",
             required=default is None,
         )
@@ -529,6 +537,6 @@ def _includes(wide: ParameterType, narrow: ParameterType) -> bool:
 
 def _checked_type(names: set[str]) -> ParameterType:
     """Return the type that `isinstance` checks show: `isinstance(x, str)`, then `x = [x]`."""
-    kinds = {"int": "int", "float": "float", "str": "str", "bool": "bool", "dict": "json"}
-    found = unite(ParameterType((kinds[name],)) for name in names if name in kinds)
+    kinds = {name: ParameterType((name,)) for name in ("int", "float", "str", "bool")} | {"dict": JSON_OBJECT}
+    found = unite(kinds[name] for name in sorted(names) if name in kinds)
     return replace(found, is_list=found.kinds == ("str",) and "list" in names)

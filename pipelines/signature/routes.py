@@ -65,6 +65,9 @@ class Routing:
         enums: enumerations that the method makes of a parameter: `Mode[mode.upper()]`.
         members: enumerations whose members the method puts in the place of a parameter.
         kinds: types that `isinstance` checks show; "list" if a single value is put into a list.
+        unread: stages that may get more than was read: their names say what.
+        unread_keys: for each stage the keys of values that are made of the var-keyword in a way that was not read, and
+            whether they are passed when no parameter is given (None: not known).
         notes: what could not be read.
     """
 
@@ -79,6 +82,8 @@ class Routing:
     enums: dict[str, ast.ClassDef] = field(default_factory=dict)
     members: dict[str, ast.ClassDef] = field(default_factory=dict)
     kinds: dict[str, set[str]] = field(default_factory=dict)
+    unread: set[str] = field(default_factory=set)
+    unread_keys: dict[str, dict[str, bool | None]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
     def note(self, file: Path, node: ast.AST, text: str) -> None:

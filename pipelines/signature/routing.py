@@ -18,7 +18,9 @@ from pipesmith.pipelines.signature.constants import UNKNOWN, EnumMember, constan
 from pipesmith.pipelines.signature.expressions import MOST_STEPS, Expressions
 from pipesmith.pipelines.signature.names import Function, last_name, lookup_constant
 from pipesmith.pipelines.signature.routes import Given, Route, Routing, routes_of
-from pipesmith.pipelines.signature.values import Entry, Frame, Value, both, join, key_or_pair, made_of, negated
+from pipesmith.pipelines.signature.values import Entry, Frame, Value, both, either, join, key_or_pair, made_of, negated
+
+_KEY_ERRORS = ("KeyError", "LookupError", "Exception", "BaseException")
 
 
 def read_routing(lineage: Lineage, method: Method) -> Routing:
@@ -38,13 +40,17 @@ def _collect(routing: Routing, result: Value, method: Method) -> None:
     if result.items is None or len(result.items) != len(STAGES):
         assert method.node is not None
         routing.note(method.file, method.node, "what _sanitize_parameters returns was not read")
+        routing.unread |= set(STAGES)
         return
     for stage, value in zip(STAGES, result.items, strict=True):
         routing.keys[stage] = set(value.entries)
+        routing.unread |= {stage} if value.unread else set()
         routing.routes += [Route(name, stage, None, False, False, None, UNKNOWN) for name in sorted(value.origins)]
         for key, entry in value.entries.items():
+            if entry.value.unread and not entry.value.all_origins():
+                routing.unread_keys.setdefault(stage, {})[key] = entry.by_default
             for name in sorted(entry.value.all_origins()):
-                is_same = entry.value.same == name or key == name
+                is_same = name in entry.value.sames or key == name
                 is_inner = not is_same and name not in entry.value.origins
                 default = entry.value.default
                 routing.routes.append(Route(name, stage, key, is_same, is_inner, entry.by_default, default))
@@ -71,7 +77,7 @@ class _Walk(Expressions):
         """Walk the `_sanitize_parameters` of the class itself."""
         assert method.node is not None
         anything = Value(rest=set(), default={})
-        return self._call(method.node, method.file, method.owner, {}, anything, bound=not method.is_static)
+        return self._call(method.node, method.file, method.owner, {}, anything, None, bound=not method.is_static)
 
     def _call(
         self,
@@ -80,6 +86,7 @@ class _Walk(Expressions):
         owner: ClassSource,
         bound_values: dict[str, Value],
         spread: Value | None,
+        caller: Frame | None,
         *,
         bound: bool,
     ) -> Value:
@@ -91,18 +98,25 @@ class _Walk(Expressions):
                 names[argument.arg] = bound_values[argument.arg]
             else:
                 names[argument.arg] = self._argument(argument, defaults.get(argument.arg), spread, file, owner)
+        if node.args.vararg is not None:
+            names[node.args.vararg.arg] = bound_values.pop(node.args.vararg.arg, Value(items=[]))
         if keywords:
             names[keywords] = self._keywords(names, bound_values, spread)
         elif spread is not None and spread.rest is not None:
             self.routing.refused = True
         receiver = node.args.args[0].arg if bound and node.args.args else None
         frame = Frame(file, owner, receiver, names)
+        if caller is not None:
+            frame.guards, frame.called, frame.sorting = list(caller.guards), caller.in_effect, caller.sorting
+            if node in caller.functions.values():  # it sees the names around it
+                frame.names = {**caller.names, **names}
+                frame.receiver, frame.functions = receiver or caller.receiver, caller.functions
         if isinstance(node, ast.Lambda):
             return self._evaluate(node.body, frame)
         self._run(node.body, frame)
-        result = frame.returned[0] if frame.returned else Value(default=None)
-        for other in frame.returned[1:]:
-            result = join(result, other)
+        result = frame.returned[0][0] if frame.returned else Value(default=None)
+        for value, reached in frame.returned[1:]:
+            result = either(reached, value, result)
         return result
 
     def _argument(
@@ -115,7 +129,9 @@ class _Walk(Expressions):
         if spread.rest is None or name in spread.rest:
             return spread.entries[name].value if name in spread.entries else Value(default=known)
         self.routing.given.setdefault(name, Given(name, owner, argument.annotation, known, file))
-        value = Value(origins={name}, default=known, same=name)
+        value = Value({name}, known, frozenset({name}))
+        if known is UNKNOWN and default is not None:
+            value.sentinel = ast.unparse(default)
         return join(value, spread.entries[name].value) if name in spread.entries else value
 
     def _keywords(self, named: dict[str, Value], bound: dict[str, Value], spread: Value | None) -> Value:
@@ -146,7 +162,7 @@ class _Walk(Expressions):
     def _statement(self, statement: ast.stmt, frame: Frame) -> bool:
         if isinstance(statement, ast.Return):
             value = self._evaluate(statement.value, frame) if statement.value else Value(default=None)
-            frame.returned.append(value)
+            frame.returned.append((value, frame.reached))
             return True
         if isinstance(statement, ast.Raise):
             if self._guards_of_any_key == len(frame.guards):  # for k in kwargs: if k not in (...): raise
@@ -155,6 +171,9 @@ class _Walk(Expressions):
         if isinstance(statement, (ast.Continue, ast.Break)):
             return True
         if isinstance(statement, ast.Assign):
+            if isinstance(statement.value, ast.Lambda) and isinstance(statement.targets[0], ast.Name):
+                frame.functions[statement.targets[0].id] = statement.value
+                return False
             value = self._evaluate(statement.value, frame)
             for target in statement.targets:
                 self._assign(target, value, frame)
@@ -178,6 +197,12 @@ class _Walk(Expressions):
                 value = self._evaluate(item.context_expr, frame)
                 if item.optional_vars is not None:
                     self._assign(item.optional_vars, value, frame)
+            calls = [item.context_expr for item in statement.items if isinstance(item.context_expr, ast.Call)]
+            suppressed = {last_name(one) for call in calls if last_name(call.func) == "suppress" for one in call.args}
+            wanted = self._wanted_keys(statement.body, frame) if suppressed.intersection(_KEY_ERRORS) else set()
+            if wanted:
+                with self._guarded(frame, Value(wanted), reached=False):
+                    return self._run(statement.body, frame)
             return self._run(statement.body, frame)
         elif isinstance(statement, ast.Try):
             self._try(statement, frame)
@@ -185,6 +210,8 @@ class _Walk(Expressions):
             self._match(statement, frame)
         elif isinstance(statement, ast.Delete):
             self._delete(statement, frame)
+        elif isinstance(statement, ast.FunctionDef):
+            frame.functions[statement.name] = statement
         elif isinstance(statement, ast.Expr):
             self._evaluate(statement.value, frame)
         elif isinstance(statement, ast.Assert):
@@ -231,35 +258,100 @@ class _Walk(Expressions):
             self.routing.checks[name] = [allowed]
 
     def _try(self, statement: ast.Try, frame: Frame) -> None:
-        ended = self._run(statement.body, frame)
+        caught = {
+            last_name(handler.type) if handler.type else "BaseException": handler for handler in statement.handlers
+        }
+        key_error = next((caught[name] for name in _KEY_ERRORS if name in caught), None)
+        wanted = self._wanted_keys(statement.body, frame) if key_error is not None else set()
+        with self._guarded(frame, Value(wanted), reached=False if wanted else frame.reached):
+            ended = self._run(statement.body, frame)
+            if not ended:
+                self._run(statement.orelse, frame)
         for handler in statement.handlers:
-            with self._guarded(frame, Value(), reached=None):
+            is_it = bool(wanted) and handler is key_error
+            with self._guarded(frame, Value(wanted if is_it else set()), reached=frame.reached if is_it else None):
                 self._run(handler.body, frame)
-        if not ended:
-            self._run(statement.orelse, frame)
         self._run(statement.finalbody, frame)
+
+    def _wanted_keys(self, body: list[ast.stmt], frame: Frame) -> set[str]:
+        """Return the parameters that statements fail without: `pre["lang"] = kwargs["lang"]`, `kwargs.pop("lang")`."""
+        found = set()
+        for node in (one for part in body for one in ast.walk(part)):
+            if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load):
+                container, key = node.value, node.slice
+            elif isinstance(node, ast.Call) and last_name(node.func) == "pop" and len(node.args) == 1:
+                container, key = getattr(node.func, "value", node.func), node.args[0]
+            else:
+                continue
+            value = frame.names.get(container.id) if isinstance(container, ast.Name) else None
+            name = constant(key)
+            if value is not None and value.rest is not None and isinstance(name, str):
+                found.add(name)
+        return found
 
     def _match(self, statement: ast.Match, frame: Frame) -> None:
         subject = self._evaluate(statement.subject, frame)
+        is_decided = True
         for case in statement.cases:
-            with self._guarded(frame, subject, reached=None):
+            fits = _fits(case.pattern, subject)
+            if fits is False:
+                continue
+            test = self._capture(case.pattern, subject, frame)
+            is_decided = is_decided and fits is True and case.guard is None
+            if is_decided:
                 self._run(case.body, frame)
+                return
+            reached = False if subject.rest is not None else None
+            with self._guarded(frame, test, reached=both(frame.reached, reached)):
+                if case.guard is not None:
+                    test = made_of([test, self._evaluate(case.guard, frame)])
+                    frame.guards[-1] = test.all_origins()
+                self._run(case.body, frame)
+
+    def _capture(self, pattern: ast.pattern, subject: Value, frame: Frame) -> Value:
+        """Bind the names of a pattern; return what it depends on: `case {"steps": steps}` on the key."""
+        if isinstance(pattern, ast.MatchMapping):
+            keys = [constant(key) for key in pattern.keys]
+            values = [
+                self._read_key(subject, key, None, pattern, frame) if isinstance(key, str) else made_of([subject])
+                for key in keys
+            ]
+            for value, inner in zip(values, pattern.patterns, strict=True):
+                self._capture(inner, value, frame)
+            if pattern.rest is not None:
+                left = Value()
+                self._merge(left, subject)
+                for key in keys:
+                    left.entries.pop(str(key), None)
+                if left.rest is not None:
+                    left.rest |= {str(key) for key in keys}
+                frame.names[pattern.rest] = left
+            return made_of(values) if values else subject
+        if isinstance(pattern, ast.MatchAs):
+            if pattern.pattern is not None:
+                self._capture(pattern.pattern, subject, frame)
+            if pattern.name is not None:
+                frame.names[pattern.name] = subject
+            return subject
+        for node in ast.walk(pattern):
+            if isinstance(node, (ast.MatchAs, ast.MatchStar)) and node.name is not None:
+                frame.names[node.name] = made_of([subject])
+        return subject
 
     def _delete(self, statement: ast.Delete, frame: Frame) -> None:
         for target in statement.targets:
             if isinstance(target, ast.Subscript):
                 container = self._evaluate(target.value, frame)
                 key = self._evaluate(target.slice, frame).default
-                if isinstance(key, str):
-                    container.entries.pop(key, None)
-                    if container.rest is not None:
-                        self._read_key(container, key, None, target, frame)
-                        container.rest.add(key)
+                if isinstance(key, str) and container.rest is not None:
+                    self._read_key(container, key, None, target, frame)
+                if isinstance(key, str) or key is UNKNOWN:
+                    self._remove_key(container, key, frame)
 
     def _augment(self, statement: ast.AugAssign, frame: Frame) -> None:
         value = self._evaluate(statement.value, frame)
         if isinstance(statement.op, ast.BitOr):  # d |= other
-            self._merge(self._evaluate(statement.target, frame), value, frame.reached)
+            self._update(self._evaluate(statement.target, frame), value, frame)
             return
         old = self._evaluate(statement.target, frame)
         self._assign(statement.target, made_of([old, value]), frame)
@@ -279,19 +371,17 @@ class _Walk(Expressions):
         if source.rest is not None:
             self._loop_over_rest(target, source, what, body, frame, run)
             return
-        items = source.items
-        if items is None and isinstance(source.default, (list, tuple)) and not source.origins:
-            items = [Value(default=item) for item in source.default]
-        if items is None and isinstance(source.default, dict) and source.default and not source.origins:
-            pairs = source.default.items()
-            items = [key_or_pair(Value(default=key), Value(default=value), what) for key, value in pairs]
-        if items is None and source.entries and not source.origins:
-            pairs_of = source.entries.items()
-            items = [key_or_pair(Value(default=key), entry.value, what) for key, entry in pairs_of]
-        if items is not None:
-            for item in items:
-                self._bind(target, item, frame)
+        for item in source.known_items() or ():
+            self._bind(target, item, frame)
+            run()
+        if source.known_items() is not None:
+            return
+        entries = source.known_entries() if not source.origins else {}
+        for key, entry in dict(entries).items():
+            with self._guarded(frame, Value(), reached=both(frame.reached, entry.by_default)):
+                self._bind(target, key_or_pair(Value(default=key), entry.value, what), frame)
                 run()
+        if entries:
             return
         with self._guarded(frame, source, reached=None):
             self._bind(target, made_of([source]), frame)
@@ -338,11 +428,14 @@ class _Walk(Expressions):
         """Collect the strings that a loop's key is compared with."""
         found: dict[str, None] = {}
         for node in (one for part in body for one in ast.walk(part)):
+            options: object = None
             if isinstance(node, ast.Compare) and isinstance(node.left, ast.Name) and node.left.id == name:
-                value = self._evaluate(node.comparators[0], frame).default
-                options = [value] if isinstance(value, str) else value
-                if isinstance(options, (list, tuple, dict)):
-                    found.update((option, None) for option in options if isinstance(option, str))
+                options = self._evaluate(node.comparators[0], frame).default
+            elif isinstance(node, ast.MatchValue):
+                options = constant(node.value)
+            options = [options] if isinstance(options, str) else options
+            if isinstance(options, (list, tuple, dict)):
+                found.update((option, None) for option in options if isinstance(option, str))
         return list(found)
 
     # assignments
@@ -383,9 +476,22 @@ class _Walk(Expressions):
         new = self._explained(new, frame)
         if old is None or (frame.reached is True and not any(frame.guards)):
             return new
-        joined = join(old, new)
-        joined.default = new.default if frame.reached is True else UNKNOWN if frame.reached is None else old.default
-        return joined
+        return either(frame.reached, new, old)
+
+
+def _fits(pattern: ast.pattern, subject: Value) -> bool | None:
+    """Whether a key that a loop is at fits a pattern; None for anything else, and if that is not known."""
+    if isinstance(pattern, ast.MatchAs) and pattern.pattern is None:
+        return True if subject.any_key is not None or not subject.all_origins() else None
+    if isinstance(pattern, ast.MatchOr):
+        found = [_fits(one, subject) for one in pattern.patterns]
+        return None if None in found else any(found)
+    if isinstance(pattern, ast.MatchValue) and isinstance(constant(pattern.value), str):
+        if subject.any_key is not None:
+            return False
+        if isinstance(subject.default, str) and not subject.origins:
+            return subject.default == constant(pattern.value)
+    return None
 
 
 def _leaves_by_raise(body: list[ast.stmt]) -> bool:

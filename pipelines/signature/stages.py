@@ -66,8 +66,18 @@ class Stage:
         return self.keywords is not None or self.method.node is None
 
     def argument(self, key: str) -> StageArgument | None:
-        """Return the argument of that name: of the stage, or of a helper that gets its var-keyword."""
-        return self.arguments.get(key) or _helper_argument(self.lineage, self.method, self.keywords, key, 0)
+        """Return the argument of that name: of the stage, of a helper that gets its var-keyword, or a key of that."""
+        found = self.arguments.get(key) or _helper_argument(self.lineage, self.method, self.keywords, key, 0)
+        if found is None and not self.method.owner.in_transformers:  # which takes out keys that are its own affair
+            read = ((name, default) for name, default in self.keys_read() if name == key)
+            found = next((StageArgument(name, None, one, self.method.file, self.method) for name, one in read), None)
+        return found
+
+    @property
+    def names(self) -> list[str]:
+        """What it names: its arguments, and the keys that it reads from its var-keyword."""
+        read = () if self.method.owner.in_transformers else self.keys_read()
+        return list(dict.fromkeys([*self.arguments, *(name for name, _ in read)]))
 
     def default(self, key: str) -> object:
         """Return the value in effect if the key is not passed; ABSENT if the stage does not name it."""
