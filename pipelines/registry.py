@@ -7,24 +7,36 @@ name is `loading.py`.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, Literal
 
-from pipesmith.pipelines.errors import ProjectError, TaskConflictError, TaskNotFoundError
+from pipesmith.pipelines.errors import (
+    PipeError,
+    PipelineLoadError,
+    ProjectError,
+    TaskConflictError,
+    TaskNotFoundError,
+)
 from pipesmith.pipelines.names import near_miss
 from pipesmith.pipelines.project import Project, user_registry_file
 from pipesmith.pipelines.source import ClassReference, module_file, package_folder
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
+    from types import FrameType
 
     from pipesmith.pipelines.declarations import Declarations, Note
 
 Origin = Literal["project", "user", "package", "built-in", "transformers", "file", "checkpoint"]
 ModelClass = str | ClassReference | type
 LEVELS: tuple[Origin, ...] = ("project", "user", "package", "built-in", "transformers")
+# A broken registry of these is noted, and all other tasks still run; the project's own is an error.
+_FORGIVEN: tuple[Origin, ...] = ("user", "package")
+_HERE = Path(__file__).parent
 
 
 @dataclass(frozen=True)
@@ -67,7 +79,8 @@ class PipelineEntry:
         type: text, audio, image, video or multimodal.
         place: where the entry is written.
         origin: the level of the lookup order that it belongs to.
-        condition: the source text of the condition under which it is registered, if that was not decided.
+        condition: the source text of the condition under which it is registered; None if it always is.
+        holds: whether the condition is true on this machine; None if only running the registry would tell.
         unread: the fields that are decided at run time and could not be read.
     """
 
@@ -80,6 +93,7 @@ class PipelineEntry:
     place: Place | None = None
     origin: Origin = "project"
     condition: str | None = None
+    holds: bool | None = True
     unread: tuple[str, ...] = ()
 
 
@@ -94,14 +108,16 @@ def default_model(value: Any) -> DefaultModel | None:
     """
     if value is None or value == {} or value == ():
         return None
-    if isinstance(value, str):
-        return DefaultModel(value)
+    if isinstance(value, (str, PurePath)):
+        return DefaultModel(str(value))
     if isinstance(value, Mapping):
         for key in ("model", "pt", "tf"):
             if value.get(key):
                 return default_model(value[key])
-    if isinstance(value, (tuple, list)) and 1 <= len(value) <= 2 and all(isinstance(part, str) for part in value):
-        return DefaultModel(*value)
+    if isinstance(value, (tuple, list)) and 1 <= len(value) <= 2 and isinstance(value[0], (str, PurePath)):
+        revision = value[1] if len(value) == 2 else None
+        if revision is None or isinstance(revision, str):
+            return DefaultModel(str(value[0]), revision)
     raise ProjectError(
         f"A default model is written (repo, revision) or {{'pt': (repo, revision)}}, not {value!r}.",
         hint='For example default={"pt": ("user/awesome_model", "abcdef")}.',
@@ -155,7 +171,19 @@ class PipelineRegistry:
         Raises:
             ProjectError: the class or the default is written in another form.
         """
-        caller = sys._getframe(1)
+        self.add(sys._getframe(1), task, pipeline_class, pt_model, tf_model, default, type)
+
+    def add(
+        self,
+        caller: FrameType,
+        task: str,
+        pipeline_class: str | type,
+        pt_model: Any = None,
+        tf_model: Any = None,
+        default: Any = None,
+        type: str | None = None,
+    ) -> None:
+        """Register a task for the code of a frame, whose file tells what a class written as text means."""
         file = Path(caller.f_code.co_filename)
         self._entries[task] = PipelineEntry(
             task,
@@ -165,7 +193,7 @@ class PipelineRegistry:
             default_model(default),
             type or "multimodal",
             Place(file, caller.f_lineno),
-            "project",
+            "built-in" if file.parent == _HERE / "builtin" else "project",
         )
 
     def get_supported_tasks(self) -> list[str]:
@@ -178,52 +206,84 @@ class PipelineRegistry:
 
 
 PIPELINE_REGISTRY = PipelineRegistry()
+_recorded: dict[Path, PipelineRegistry] = {}  # what registry files that were run registered with transformers
 
 
 def read_level(level: Origin, project: Project | None) -> Declarations:
     """Read the entries of one level of the lookup order, without running any code.
 
+    A registry of the user's own or of a package that is missing or does not parse is a note.
+
     Raises:
-        PipelineLoadError: the level's registry file does not parse.
+        PipelineLoadError: the project's registry file does not parse.
     """
     from pipesmith.pipelines.declarations import Declarations, read_declarations, transformers_declarations
 
     if level == "transformers":
         return transformers_declarations()
-    found = [read_declarations(file, level, import_root=root) for file, root in _registry_files(level, project)]
-    return Declarations(
-        tuple(entry for declarations in found for entry in declarations.entries),
-        tuple(note for declarations in found for note in declarations.notes),
-    )
+    files, notes = _registry_files(level, project)
+    entries: list[PipelineEntry] = []
+    for file, root in files:
+        try:
+            found = read_declarations(file, level, import_root=root)
+        except PipelineLoadError as error:
+            if level not in _FORGIVEN:
+                raise
+            notes.append(_note_of(error, file))
+            continue
+        entries += found.entries
+        notes += found.notes
+    return Declarations(tuple(entries), tuple(notes))
 
 
-def _registry_files(level: Origin, project: Project | None) -> list[tuple[Path, Path | None]]:
-    """Return the registry files of a level that are there, each with the folder its package is imported from."""
+def _registry_files(level: Origin, project: Project | None) -> tuple[list[tuple[Path, Path | None]], list[Note]]:
+    """Return the registry files of a level, each with the folder its package is imported from, and what is missing."""
     if level == "package":
         return _installed_registry_files()
     file = {
         "project": project.registry_file if project else None,
         "user": user_registry_file(),
-        "built-in": Path(__file__).parent / "builtin" / "__init__.py",
+        "built-in": _HERE / "builtin" / "__init__.py",
     }.get(level)
-    return [(file, None)] if file is not None and file.is_file() else []
+    return [(file, None)] if file is not None and file.is_file() else [], []
 
 
-def _installed_registry_files() -> list[tuple[Path, Path | None]]:
+def _installed_registry_files() -> tuple[list[tuple[Path, Path | None]], list[Note]]:
     """Find the modules that packages declare as `[project.entry-points."pipesmith.tasks"]`."""
     import importlib.metadata
 
     files: list[tuple[Path, Path | None]] = []
+    notes: list[Note] = []
     for point in importlib.metadata.entry_points(group="pipesmith.tasks"):
         file = _entry_point_file(point)
         if file is None:
-            raise ProjectError(
-                f"The entry point {point.name} = {point.value} names a module that is not there.",
-                hint=f"Reinstall {point.dist.name if point.dist else 'its package'}, or uninstall it.",
-            )
+            notes.append(_note_of_missing(point))
+            continue
         depth = point.value.count(".") + (file.name == "__init__.py")
         files.append((file, file.parents[depth]))
-    return files
+    return files, notes
+
+
+def _note_of_missing(point: EntryPoint) -> Note:
+    from pipesmith.pipelines.declarations import Note
+
+    package = point.dist.name if point.dist else "its package"
+    declared = [file for file in (point.dist.files or ()) if file.name == "entry_points.txt"] if point.dist else []
+    place = Place(Path(str(declared[0].locate())) if declared else Path(package), 1)
+    message = f"{point.name} = {point.value} names a module that is not there; reinstall {package}, or uninstall it"
+    return Note(place, message, about="file")
+
+
+def _note_of(error: PipeError, file: Path) -> Note:
+    """Make a note of what keeps a registry file from being read or run."""
+    from pipesmith.pipelines.declarations import Note
+
+    cause = error.__cause__
+    if isinstance(cause, SyntaxError):
+        place = Place(Path(cause.filename or file), cause.lineno or 1)
+        return Note(place, f"does not parse: {cause.msg}; none of its tasks is listed", about="file")
+    message = error.message.partition("\n")[0].removeprefix(f"{file} ").rstrip(".")
+    return Note(Place(file, 1), message, about="file")
 
 
 def _entry_point_file(point: EntryPoint) -> Path | None:
@@ -257,66 +317,165 @@ def find_entry(task: str, project: Project | None, *, run_registries: bool = Fal
         run_registries: where a registry decides names at run time, run it to see; else such entries are not found.
 
     Raises:
-        TaskNotFoundError: no entry has this name.
+        TaskNotFoundError: no entry has this name; with `run_registries` also if none applies on this machine.
         TaskConflictError: two entries of one level have it.
+        PipelineLoadError: the project's registry does not parse, or fails when it is run.
     """
     live = PIPELINE_REGISTRY.get(task)
-    if live is not None:
+    if live is not None and live.origin != "built-in":  # those are found below, in their place in the order
         return live
     unread_levels: list[Origin] = []
-    unread_places: list[Place] = []
+    notes: list[Note] = []
+    elsewhere: list[PipelineEntry] = []  # registered where this machine or run does not come to
     known: list[str] = []
     for level in LEVELS:
         declarations = read_level(level, project)
-        unread = [note.place for note in declarations.notes if note.unread and not note.task]
-        unread_places += unread
-        unread_levels += [level] if unread else []
+        unread = [note for note in declarations.notes if note.unread and not note.task]
+        notes += unread
+        unread_levels += [level] if any(note.about == "line" for note in unread) else []
         matches = [entry for entry in declarations.entries if entry.task == task]
-        if matches:
-            return _decide(matches, project, run_registries)
-        if run_registries and unread_levels:
-            found = _run_registries(task, unread_levels, project)
-            if found is not None:
-                return found
-        known += [entry.task for entry in declarations.entries]
-    return _alias_or_error(task, project, known, unread_places)
-
-
-def _decide(matches: list[PipelineEntry], project: Project | None, run_registries: bool) -> PipelineEntry:
-    """Take the one entry of a level, or the one that running its registry leaves."""
-    first = matches[0]
-    undecided = first.unread or (len(matches) > 1 and all(entry.condition for entry in matches))
-    if undecided and run_registries:
-        found = _run_registries(first.task, [first.origin], project)
+        found = _decide(matches, project, run_registries, notes)
+        if found is None and run_registries and unread_levels:
+            found = _run_registries(task, unread_levels, project, notes)
         if found is not None:
             return found
-    if len(matches) > 1 and not undecided:
+        elsewhere += _best_first(matches)
+        known += [entry.task for entry in declarations.entries]
+    registered = transformers_entry(task) if task not in known else None
+    if registered is not None:
+        return replace(registered, origin="transformers")
+    from pipesmith.pipelines.declarations import transformers_aliases
+
+    aliases = transformers_aliases()
+    if task in aliases:
+        return find_entry(aliases[task], project, run_registries=run_registries)
+    if elsewhere and not run_registries:
+        return elsewhere[0]
+    raise _not_found(task, [*known, *aliases], elsewhere, notes)
+
+
+def _decide(
+    matches: list[PipelineEntry], project: Project | None, run_registries: bool, notes: list[Note]
+) -> PipelineEntry | None:
+    """Take the one entry of a level, or the one that running its registry leaves; None if none applies here."""
+    possible = [entry for entry in _best_first(matches) if entry.holds is not False]
+    certain = [entry for entry in possible if entry.holds]
+    if not possible:
+        return None
+    first = possible[0]
+    if len(certain) > 1:
         raise TaskConflictError(
-            f"The task {first.task} is registered twice: {' and '.join(str(entry.place) for entry in matches)}.",
+            f"The task {first.task} is registered twice: {' and '.join(str(entry.place) for entry in certain)}.",
             hint="Rename one of the two, or remove it.",
         )
+    if run_registries and (len(possible) > len(certain) or first.unread):
+        found = _run_registries(first.task, [first.origin], project, notes)
+        if found is None:
+            return certain[0] if certain else None
+        read = [entry for entry in possible if not entry.unread and _is_same_class(entry, found)]
+        return replace(read[0], holds=True) if len(read) == 1 else found
     return first
 
 
-def _run_registries(task: str, levels: Iterable[Origin], project: Project | None) -> PipelineEntry | None:
+def _is_same_class(one: PipelineEntry, other: PipelineEntry) -> bool:
+    a, b = one.pipeline_class, other.pipeline_class
+    if not (isinstance(a, ClassReference) and isinstance(b, ClassReference)):
+        return a is b
+    return a.name == b.name and a.file is not None and b.file is not None and a.file.resolve() == b.file.resolve()
+
+
+def _best_first(entries: Iterable[PipelineEntry]) -> list[PipelineEntry]:
+    """Sort the entries of a level: what applies here, what only a run would tell, what is for other machines."""
+    return sorted(entries, key=lambda entry: (True, None, False).index(entry.holds))
+
+
+def _run_registries(
+    task: str, levels: Iterable[Origin], project: Project | None, notes: list[Note]
+) -> PipelineEntry | None:
     """Run registry files whose entries cannot be read, and return what they registered under a name."""
     from pipesmith.pipelines.user_code import load_module
 
     for level in levels:
-        for file, _ in _registry_files(level, project):
-            load_module(file)
-            entry = PIPELINE_REGISTRY.get(task) or transformers_entry(task)
+        for file, _ in _registry_files(level, project)[0]:
+            recorded = _recorded.setdefault(file, PipelineRegistry())
+            try:
+                with _recording(recorded):
+                    load_module(file)
+            except PipeError as error:
+                if level not in _FORGIVEN:
+                    raise
+                notes.append(_note_of(error, file))
+                continue
+            entry = PIPELINE_REGISTRY.get(task) or recorded.get(task) or transformers_entry(task)
             if entry is not None:
-                return replace(entry, origin=level, place=entry.place or Place(file, 1))
+                reference = _written_at(entry.pipeline_class)
+                return replace(entry, pipeline_class=reference, origin=level, place=entry.place or Place(file, 1))
     return None
 
 
-def transformers_entry(task: str) -> PipelineEntry | None:
-    """Return what transformers' own live registry holds under a name, None without it."""
-    from transformers.pipelines import PIPELINE_REGISTRY as REGISTRY
+def _written_at(pipeline_class: ClassReference | type) -> ClassReference | type:
+    """Return where a live class is written, so that its parameters can be read; the class if that is not known."""
+    from pipesmith.pipelines.modules import is_user_module
 
-    info = REGISTRY.supported_tasks.get(task)
-    if info is None or isinstance(info["impl"], str):
+    if isinstance(pipeline_class, ClassReference):
+        return pipeline_class
+    name, module = pipeline_class.__name__, pipeline_class.__module__
+    file = getattr(sys.modules.get(module), "__file__", None)
+    if file is None or getattr(sys.modules[module], name, None) is not pipeline_class:
+        return pipeline_class
+    return ClassReference(name, Path(file), None if is_user_module(module) else module)
+
+
+@contextmanager
+def _recording(recorded: PipelineRegistry) -> Iterator[None]:
+    """Record what is registered with transformers while a registry file runs, in every form that `pipe list` reads.
+
+    transformers 5 refuses tf_model, transformers 4 and 5 refuse names as text, and each takes its own form of a default
+    model only. It is given what it takes.
+    """
+    from pipesmith.pipelines.declarations.transformers_tasks import registry_parameters
+
+    try:
+        from transformers.pipelines import PIPELINE_REGISTRY as REGISTRY
+    except Exception:  # a broken installation: the registry file's own import says it, with its line
+        yield
+        return
+    register = REGISTRY.register_pipeline
+    parameters = registry_parameters()
+
+    def register_pipeline(*args: Any, **kwargs: Any) -> None:
+        given = {**dict(zip(parameters, args)), **kwargs}
+        recorded.add(_caller(), **given)
+        if any(isinstance(name, str) for key in ("pipeline_class", "pt_model") for name in _model_classes(given[key])):
+            return
+        default = default_model(given.get("default"))
+        if default is not None:
+            model = (default.model, default.revision)
+            given["default"] = {"model": {"pt": model} if "tf_model" in parameters else model}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # of 4.57 about tf_model
+            register(**{name: value for name, value in given.items() if name in parameters})
+
+    REGISTRY.register_pipeline = register_pipeline
+    try:
+        yield
+    finally:
+        del REGISTRY.register_pipeline
+
+
+def _caller() -> FrameType:
+    """Return the frame outside pipesmith that called into it."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and _HERE in Path(frame.f_code.co_filename).parents:
+        frame = frame.f_back
+    return frame
+
+
+def transformers_entry(task: str) -> PipelineEntry | None:
+    """Return what was registered under a name in transformers' own live registry; None if it was not imported yet."""
+    registry = getattr(sys.modules.get("transformers.pipelines"), "PIPELINE_REGISTRY", None)
+    info = registry.supported_tasks.get(task) if registry is not None else None
+    if info is None or isinstance(info["impl"], str) or info["impl"].__module__.startswith("transformers."):
         return None
     default = info.get("default")
     return PipelineEntry(
@@ -329,19 +488,30 @@ def transformers_entry(task: str) -> PipelineEntry | None:
     )
 
 
-def _alias_or_error(task: str, project: Project | None, known: Iterable[str], unread: Sequence[Place]) -> PipelineEntry:
-    from pipesmith.pipelines.declarations import transformers_aliases, transformers_removed
+def _not_found(
+    task: str, known: Iterable[str], elsewhere: Sequence[PipelineEntry], notes: Sequence[Note]
+) -> TaskNotFoundError:
+    """Make the error that says why a task cannot be had."""
+    from pipesmith.pipelines.declarations import transformers_removed
 
-    aliases = transformers_aliases()
-    if task in aliases:
-        return find_entry(aliases[task], project)
+    if elsewhere:
+        first = elsewhere[0]
+        others = "".join(f", or if {entry.condition} ({entry.place})" for entry in elsewhere[1:])
+        return TaskNotFoundError(
+            f"The task {task} is registered only if {first.condition} ({first.place}){others}.",
+            hint="That is false on this machine." if first.holds is False else "That was false when the registry ran.",
+        )
     removed = transformers_removed().get("translation" if task.startswith("translation_") else task)
     if removed:
-        raise TaskNotFoundError(f"transformers 5 has removed the task {task}.", hint=removed.replace("`", ""))
-    hint = near_miss(task, [*known, *aliases]) or "`pipe list` shows the tasks; a file or a folder works as well."
+        return TaskNotFoundError(f"transformers 5 has removed the task {task}.", hint=removed.replace("`", ""))
+    hint = near_miss(task, known) or "`pipe list` shows the tasks; a file or a folder works as well."
+    unread = dict.fromkeys(str(note.place) for note in notes if note.about == "line")
     if unread:
-        hint += f" {', '.join(map(str, unread))} may register it at run time, which only a run finds out."
-    raise TaskNotFoundError(f"There is no task {task}.", hint=hint)
+        hint += f" {', '.join(unread)} may register it at run time, which only a run finds out."
+    broken = dict.fromkeys(str(note) for note in notes if note.about == "file")
+    if broken:
+        hint += f" Nothing was read of {'; '.join(broken)}."
+    return TaskNotFoundError(f"There is no task {task}.", hint=hint)
 
 
 @dataclass(frozen=True)
@@ -382,6 +552,7 @@ class TaskListing:
             "origin": entry.origin,
             "place": str(entry.place) if entry.place else None,
             "condition": entry.condition,
+            "holds": entry.holds,
             "remark": self.remark or None,
         }
 
@@ -398,17 +569,53 @@ def list_tasks(project: Project | None) -> tuple[list[TaskListing], tuple[Note, 
     by_task: dict[str, list[PipelineEntry]] = {}
     for entry in declarations.entries:
         by_task.setdefault(entry.task, []).append(entry)
-    tasks = []
-    for entries in by_task.values():
-        first = entries[0]
-        same_level = [entry for entry in entries if entry.origin == first.origin]
-        if len(same_level) > 1 and not all(entry.condition for entry in same_level):
-            remark = f"conflict: registered twice, {' and '.join(str(entry.place) for entry in same_level)}"
-        elif first.condition:
-            remark = f"{first.origin}, if {first.condition}"
-        elif len(entries) > len(same_level):
-            remark = f"{first.origin}, instead of {entries[-1].origin}'s"
-        else:
-            remark = ""
-        tasks.append(TaskListing(first, remark))
-    return tasks, declarations.notes
+    return [_listing(entries, project) for entries in by_task.values()], declarations.notes
+
+
+def describe(entry: PipelineEntry, project: Project | None) -> TaskListing:
+    """Return an entry that `find_entry` found as `list_tasks` shows its task, with the alternatives at its level."""
+    if entry.origin not in LEVELS or entry.place is None:
+        return TaskListing(entry)
+    entries = [other for other in read_level(entry.origin, project).entries if other.task == entry.task]
+    return _listing(entries, project) if entries else TaskListing(entry)
+
+
+def _listing(entries: list[PipelineEntry], project: Project | None) -> TaskListing:
+    """Choose among the entries of a task, in lookup order, and say what there is beside the one that runs."""
+    nearest = next((entry for entry in entries if entry.holds is not False), entries[0])
+    level = _best_first(entry for entry in entries if entry.origin == nearest.origin)
+    first = level[0]
+    certain = [entry for entry in level if entry.holds]
+    others = [entry for entry in entries if entry.origin != first.origin]
+    if len(certain) > 1:
+        remark = f"conflict: registered twice, {' and '.join(str(entry.place) for entry in certain)}"
+    else:
+        remark = f"{first.origin}, {_alternatives(level)}" if any(entry.condition for entry in level) else ""
+        if others and entries.index(first) < entries.index(others[-1]):
+            is_certain = first.holds or any(entry.holds for entry in level)
+            remark = f"{remark or first.origin}, {'instead of' if is_certain else 'else'} {others[-1].origin}'s"
+        elif others and not remark:
+            remark = f"{first.origin}, as {others[0].origin}'s is only if {others[0].condition}"
+    settings = project.tasks.get(first.task) if project else None
+    if settings is not None and settings.model is not None:
+        first = replace(first, default=DefaultModel(settings.model, settings.revision))
+    return TaskListing(first, remark)
+
+
+def _alternatives(entries: Sequence[PipelineEntry]) -> str:
+    """Say under which conditions which entry is registered: "A if c, B if not c", by what they differ in."""
+    listings = [TaskListing(entry) for entry in entries]
+    for words in (
+        [listing.class_name for listing in listings],
+        [listing.model_names or "no model class" for listing in listings],
+        [f"default {listing.entry.default}" for listing in listings],
+        [listing.entry.type for listing in listings],
+        [", ".join(map(_model_name, entry.tf_model)) or "no tf_model" for entry in entries],
+    ):
+        if len(set(words)) > 1:
+            best = dict(zip(reversed(words), reversed(entries)))  # of several alternatives of one word, the first
+            texts = [word if (c := best[word].condition) is None else f"{word} if {c}" for word in dict.fromkeys(words)]
+            return ", ".join([*texts, *(["and under other conditions"] if len(best) < len(entries) else [])])
+    if entries[0].condition is None:
+        return "always"
+    return f"only if {entries[0].condition}, not here" if entries[0].holds is False else f"if {entries[0].condition}"

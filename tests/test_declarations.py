@@ -53,6 +53,11 @@ def classes(found: Declarations) -> list[tuple[str, str]]:
     return [(entry.task, class_name(entry)) for entry in found.entries]
 
 
+def conditional(found: Declarations) -> set[tuple[str, str, str | None, bool | None]]:
+    """Return each task with its class, its condition and whether that holds here."""
+    return {(entry.task, class_name(entry), entry.condition, entry.holds) for entry in found.entries}
+
+
 def class_name(entry: PipelineEntry) -> str:
     assert isinstance(entry.pipeline_class, ClassReference)
     return entry.pipeline_class.name
@@ -346,7 +351,7 @@ def test_aliases_and_helpers_are_followed(tmp_path: Path) -> None:
 
 
 @pytest.mark.both_lines
-def test_conditions_that_this_machine_decides(tmp_path: Path) -> None:
+def test_conditions_on_the_machine_know_whether_they_hold_here(tmp_path: Path) -> None:
     registry = """
         import sys
         from importlib.util import find_spec
@@ -374,14 +379,121 @@ def test_conditions_that_this_machine_decides(tmp_path: Path) -> None:
             R.register_pipeline("main", A)
     """
     found = read(tmp_path, registry)
-    assert [(task, name) for task, name in classes(found)] == [("torch", "A"), ("new", "A"), ("without", "A")]
-    assert {entry.condition for entry in found.entries} == {None}
+    old = "version.parse(transformers.__version__) < version.parse('4.0')"
+    assert conditional(found) == {
+        ("torch", "A", "is_torch_available() and sys.version_info >= (3, 10)", True),
+        ("old", "A", old, False),
+        ("new", "A", f"not ({old}) and find_spec('transformers') is not None", True),
+        ("without", "A", "missing is None", True),
+        ("without", "B", "not (missing is None)", False),
+    }
     assert not unread(found)
     assert warnings(found) == [
         "11: not registered here, because `TYPE_CHECKING` is false",
-        "15: not registered here, because `version.parse(transformers.__version__) < version.parse('4.0')` is false",
         "24: not registered here, because `__name__ == '__main__'` is false",
     ]
+
+
+@pytest.mark.both_lines
+@pytest.mark.parametrize(
+    ("source", "condition"),
+    [
+        ("if sys.platform == 'no-system': PLACE", "sys.platform == 'no-system'"),
+        ("if 'no-system' in sys.platform: PLACE", "'no-system' in sys.platform"),
+        ("if sys.platform.startswith('no-'): PLACE", "sys.platform.startswith('no-')"),
+        ("if os.name == 'other': PLACE", "os.name == 'other'"),
+        ("NO = sys.platform == 'no-system'\nif NO: PLACE", "sys.platform == 'no-system'"),
+        ("if not sys.version_info >= (3, 10): PLACE", "not (sys.version_info >= (3, 10))"),
+        ("major, minor = sys.version_info[:2]\nif (major, minor) < (3, 10): PLACE", "(major, minor) < (3, 10)"),
+        ("if sys.version_info.major < 3 or sys.platform == 'x': PLACE", None),
+        ("if find_spec('no_such_package_at_all'): PLACE", "find_spec('no_such_package_at_all')"),
+        ("if os.environ.get('NO') and os.name == 'x': PLACE", "os.environ.get('NO') and os.name == 'x'"),
+        ("match = None\nif sys.platform == 'x' and flag(): PLACE", "sys.platform == 'x' and flag()"),
+        ("try: import no_such_package_at_all\nexcept ImportError: pass\nelse: PLACE", None),
+        ("with suppress(ImportError):\n    from no_such_package_at_all import x\n    PLACE", None),
+        ("from importlib import metadata\nif metadata.version('transformers') < '1': PLACE", None),
+        ("def f():\n    if os.name != 'x': return\n    PLACE\nf()", "not (os.name != 'x')"),
+        (
+            "names = []\nif os.name == 'x': names.append('t')\nfor n in names: R.register_pipeline(n, A)",
+            "os.name == 'x'",
+        ),
+        ("names = {'t': A}\nif os.name != 'x': del names['t']\nfor n in names: R.register_pipeline(n, names[n])", None),
+        (
+            "names = {'t': A}\nif os.name != 'x': names.pop('t', 0)\nfor n in names: R.register_pipeline(n, names[n])",
+            None,
+        ),
+        ("if os.name == 'x': from . import other", "os.name == 'x'"),
+    ],
+)
+def test_what_is_registered_on_another_machine_only_is_listed(
+    tmp_path: Path, source: str, condition: str | None
+) -> None:
+    start = f"import os, sys\nfrom contextlib import suppress\nfrom importlib.util import find_spec\n{OURS}as R\n"
+    start = start.replace("\nas R", " as R") + "from .tasks import A\n"
+    registry = start + source.replace("PLACE", "R.register_pipeline('t', A)")
+    (entry,) = read(tmp_path, registry, other=f"{OURS}PIPELINE_REGISTRY.register_pipeline('t', 'tasks.A')").entries
+    assert (entry.task, class_name(entry), entry.holds) == ("t", "A", False)
+    assert entry.condition
+    assert condition in (None, entry.condition)
+
+
+@pytest.mark.both_lines
+def test_alternatives_of_the_machine_go_where_the_names_go(tmp_path: Path) -> None:
+    registry = """
+        import sys
+        from pipesmith.pipelines import PIPELINE_REGISTRY as R
+        from . import common
+        if sys.platform == "no-system":
+            from . import shared
+            from .tasks import A as Pipe
+            common.NAME = "other"
+        else:
+            from . import shared
+            from .tasks import B as Pipe
+        R.register_pipeline("t", Pipe)
+        R.register_pipeline(common.NAME, Pipe)
+        R.register_pipeline(f"on-{sys.platform}", Pipe if sys.platform == "no-system" else "tasks.B")
+    """
+    shared = f"{OURS}PIPELINE_REGISTRY.register_pipeline('shared', 'tasks.A')"
+    found = read(tmp_path, registry, common="NAME = 'this'", shared=shared)
+    yes, no = "sys.platform == 'no-system'", "not (sys.platform == 'no-system')"
+    assert conditional(found) == {
+        ("shared", "A", no, True),
+        ("t", "A", yes, False),
+        ("t", "B", no, True),
+        ("other", "A", yes, False),
+        ("this", "B", no, True),
+        (f"on-{sys.platform}", "A", yes, False),
+        (f"on-{sys.platform}", "B", no, True),
+    }
+    assert not found.notes
+
+
+@pytest.mark.both_lines
+def test_file_first_imported_where_this_machine_does_not_come_is_read_again(tmp_path: Path) -> None:
+    registry = """
+        try:
+            from . import extra
+        except ImportError:
+            extra = None
+        from . import common
+    """
+    extra = "import no_such_package_at_all\nfrom . import common"
+    common = f"{OURS}PIPELINE_REGISTRY.register_pipeline('t', 'tasks.A')"
+    found = read(tmp_path, registry, extra=extra, common=common)
+    assert conditional(found) == {("t", "A", None, True)}
+
+
+@pytest.mark.both_lines
+def test_many_conditions_of_the_machine_do_not_hide_a_task(tmp_path: Path) -> None:
+    tries = "".join(
+        f"try:\n    import no_such_package_{i} as m{i}\nexcept ImportError:\n    m{i} = None\n" for i in range(6)
+    )
+    models = ", ".join(f"'A{i}' if m{i} else 'B{i}'" for i in range(6))
+    found = read(tmp_path, f"{OURS}{tries}PIPELINE_REGISTRY.register_pipeline('t', 'tasks.A', ({models}))")
+    (entry,) = [entry for entry in found.entries if entry.holds]
+    assert entry.pt_model == tuple(f"B{i}" for i in range(6))
+    assert not found.notes
 
 
 @pytest.mark.both_lines
@@ -428,14 +540,14 @@ def test_imports_that_may_fail_give_both_alternatives(tmp_path: Path) -> None:
     """
     found = read(tmp_path, registry)
     assert [(entry.task, entry.pt_model, entry.condition) for entry in found.entries] == [
-        ("both", ("SomethingThatMayExist",), "no ImportError at line 3"),
-        ("both", ("AutoModel",), "ImportError at line 3"),
-        ("extra", (), "no ImportError at line 3"),
+        ("both", ("SomethingThatMayExist",), "`from transformers import SomethingThatMayExist as Model` works"),
+        ("both", ("AutoModel",), "`from transformers import SomethingThatMayExist as Model` fails"),
+        ("extra", (), "`from transformers import SomethingThatMayExist as Model` works"),
     ]
 
 
 @pytest.mark.both_lines
-def test_imports_that_work_need_no_condition(tmp_path: Path) -> None:
+def test_imports_that_work_hold_here(tmp_path: Path) -> None:
     registry = """
         try:
             from transformers import AutoModelForSequenceClassification as Model
@@ -445,9 +557,27 @@ def test_imports_that_work_need_no_condition(tmp_path: Path) -> None:
             R = None
         else:
             R.register_pipeline("t", A, Model)
+        if R is not None:
+            R.register_pipeline("u", A, Model)
+        R.register_pipeline("v", A)
     """
     found = read(tmp_path, registry)
-    assert [(entry.task, entry.condition) for entry in found.entries] == [("t", None)]
+    condition = "the imports at line 1 work"
+    assert conditional(found) == {(task, "A", condition, True) for task in "tuv"}
+    assert not found.notes
+
+
+@pytest.mark.both_lines
+def test_imports_of_pipesmith_need_no_condition(tmp_path: Path) -> None:
+    registry = """
+        try:
+            from pipesmith.pipelines import PIPELINE_REGISTRY
+        except ImportError:
+            from transformers.pipelines import PIPELINE_REGISTRY
+        PIPELINE_REGISTRY.register_pipeline("t", "tasks.A")
+    """
+    found = read(tmp_path, registry)
+    assert conditional(found) == {("t", "A", None, True)}
     assert not found.notes
 
 
@@ -653,6 +783,8 @@ def test_what_transformers_5_refuses_is_a_warning(tmp_path: Path) -> None:
     assert not unread(found)
     texts = [message.split(":", 2) for message in warnings(found)]
     assert [(int(line), task) for line, task, _ in texts] == [(4, " task text"), (5, " task tf"), (6, " task pt")]
+    assert {note.about for note in found.notes} == {"transformers"}
+    assert all("pipe" in message for _, _, message in texts)  # that pipe takes it
     assert [entry.default for entry in found.entries[2:]] == [DefaultModel("u/m", "r")] * 3
     assert found.entries[3].type == "text"  # the fourth argument of 5's register_pipeline is the default
 

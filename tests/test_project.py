@@ -147,12 +147,13 @@ def test_info(pipe: Pipe, project: Path) -> None:
     assert parameters["top_k"] | {"doc": ""} == {
         "name": "top_k",
         "type": "int",
-        "default": "1",
+        "default": 1,
+        "default_text": "1",
         "stages": ["postprocess"],
         "group": "task",
         "doc": "",
     }
-    assert parameters["unit"]["default"] == '"tokens"' and "length" in parameters["unit"]["doc"]
+    assert parameters["unit"]["default"] == "tokens" and "length" in parameters["unit"]["doc"]
     text = pipe("info", "length").out
     assert "--top-k <int>" in text and "postprocess" in text and "[default: 1]" in text
 
@@ -196,3 +197,201 @@ def test_version(pipe: Pipe) -> None:
     lines = pipe("--version").out.splitlines()
     assert [line.split()[0] for line in lines] == ["pipesmith", "torch", "transformers", "huggingface_hub"]
     assert all(line.split()[1][0].isdigit() for line in lines)
+
+
+# Conditions.
+
+CONDITIONAL = """
+import os, sys
+from pipesmith.pipelines import PIPELINE_REGISTRY as R
+from pipelines.length import LengthPipeline, WidthPipeline
+
+MODEL = "AutoModelForSequenceClassification"
+if sys.platform == "no-system":
+    R.register_pipeline("elsewhere", LengthPipeline, MODEL)
+    R.register_pipeline("machine", LengthPipeline, MODEL)
+    R.register_pipeline("fill-mask", LengthPipeline, MODEL)
+else:
+    R.register_pipeline("machine", WidthPipeline, MODEL)
+if os.environ.get("BIG"):
+    R.register_pipeline("run", LengthPipeline, MODEL)
+    R.register_pipeline("big", LengthPipeline, MODEL)
+else:
+    R.register_pipeline("run", WidthPipeline, MODEL)
+"""
+HERE, ELSEWHERE = "not (sys.platform == 'no-system')", "sys.platform == 'no-system'"
+BIG = "os.environ.get('BIG')"
+
+
+@pytest.fixture
+def conditional(project: Path) -> Path:
+    """A project with tasks under conditions of the machine and of the run."""
+    width = LENGTH_PIPELINE.replace("LengthPipeline", "WidthPipeline").replace("unit", "edge")
+    return write(project, {"pipelines/__init__.py": CONDITIONAL, "pipelines/length.py": LENGTH_PIPELINE + width})
+
+
+def test_list_names_the_conditions_and_the_alternatives(pipe: Pipe, conditional: Path) -> None:
+    tasks = listed(pipe)
+    length, width = (f"{conditional}/pipelines/length.py:{name}Pipeline" for name in ("Length", "Width"))
+    of_length, of_width = "LengthPipeline if", "WidthPipeline if"
+    expected = {
+        "elsewhere": (length, ELSEWHERE, False, f"project, only if {ELSEWHERE}, not here"),
+        "machine": (width, HERE, True, f"project, {of_width} {HERE}, {of_length} {ELSEWHERE}"),
+        "run": (length, BIG, None, f"project, {of_length} {BIG}, {of_width} not {BIG}"),
+        "big": (length, BIG, None, f"project, if {BIG}"),
+    }
+    for task, row in expected.items():
+        assert tuple(tasks[task][key] for key in ("class", "condition", "holds", "remark")) == row
+    assert tasks["fill-mask"]["origin"] == "transformers"
+    assert tasks["fill-mask"]["remark"] == f"transformers, as project's is only if {ELSEWHERE}"
+
+
+def test_info_and_help_of_a_task_of_another_machine(pipe: Pipe, conditional: Path) -> None:
+    report = json.loads(pipe("info", "elsewhere", "--format", "json").out)
+    assert report["condition"] == ELSEWHERE
+    assert "--unit" in pipe("run", "elsewhere", "--help").out
+
+
+def test_describe_names_the_alternatives_of_one_task(conditional: Path) -> None:
+    from pipesmith.pipelines.project import find_project
+    from pipesmith.pipelines.registry import describe, find_entry, list_tasks
+
+    found = find_project()
+    by_task = {listing.entry.task: listing for listing in list_tasks(found)[0]}
+    for task in ("elsewhere", "machine", "run", "pair-classification"):
+        assert describe(find_entry(task, found), found) == by_task[task]
+
+
+def test_run_takes_the_alternative_of_this_machine(pipe: Pipe, conditional: Path) -> None:
+    ran = pipe("run", "machine", "--model", "tiny", "--edge", "pieces", "x")
+    assert ran.code == 0 and ran.rows[0]["length"].endswith("pieces"), ran.err
+    ran = pipe("run", "elsewhere", "--model", "tiny", "x")
+    assert ran.code == 2 and f"only if {ELSEWHERE} ({conditional}/pipelines/__init__.py:7)" in ran.err
+    assert "There is no task" not in ran.err and "this machine" in ran.err
+
+
+@pytest.mark.parametrize("big", ["", "yes"])
+def test_run_decides_what_depends_on_the_run(pipe_process: Pipe, conditional: Path, big: str) -> None:
+    flag = "--unit" if big else "--edge"
+    ran = pipe_process("run", "run", "--model", "tiny", "--set", f'{flag[2:]}="pieces"', "x", cwd=conditional, BIG=big)
+    assert ran.code == 0 and ran.rows[0]["length"].endswith("pieces"), ran.err
+    ran = pipe_process("run", "big", "--model", "tiny", "x", cwd=conditional, BIG=big)
+    if big:
+        assert ran.code == 0, ran.err
+    else:
+        assert ran.code == 2 and f"only if {BIG} ({conditional}/pipelines/__init__.py:14)" in ran.err
+
+
+# What transformers' own registry is given.
+
+TEXT_AND_TF = """
+import os
+from transformers.pipelines import PIPELINE_REGISTRY
+
+for name in os.environ.get("TASKS", "recorded-text recorded-class").split():
+    PIPELINE_REGISTRY.register_pipeline(
+        name,
+        pipeline_class=CLASS,
+        pt_model=MODEL,
+        tf_model="TFAutoModelForSequenceClassification",
+        default={"pt": (FOLDER, None)},
+        type="text",
+    )
+"""
+
+
+@pytest.mark.parametrize("task", ["recorded-text", "recorded-class"])
+def test_registry_that_is_run_may_give_transformers_every_form(
+    pipe: Pipe, folder: Path, tiny_checkpoint: Path, task: str
+) -> None:
+    from transformers.pipelines import PIPELINE_REGISTRY
+
+    names = ['"length.LengthPipeline"', '"AutoModelForSequenceClassification"']
+    head = ""
+    if task == "recorded-class":
+        head = "from transformers import AutoModelForSequenceClassification\nfrom .length import LengthPipeline\n"
+        names = [name.strip('"').rpartition(".")[2] for name in names]
+    registry = TEXT_AND_TF.replace("CLASS", names[0]).replace("MODEL", names[1])
+    registry = head + registry.replace("FOLDER", repr(str(tiny_checkpoint)))
+    write(folder, {"pipelines/__init__.py": registry, "pipelines/length.py": LENGTH_PIPELINE})
+    before = PIPELINE_REGISTRY.register_pipeline
+    try:
+        ran = pipe("run", task, "--unit", "pieces", "x")
+    finally:
+        PIPELINE_REGISTRY.supported_tasks.pop(task, None)
+    assert ran.code == 0, ran.err
+    assert ran.rows[0]["length"].endswith("pieces")
+    assert PIPELINE_REGISTRY.register_pipeline == before
+
+
+def test_list_says_what_plain_transformers_refuses_apart(folder: Path) -> None:
+    from pipesmith.pipelines.project import find_project
+    from pipesmith.pipelines.registry import list_tasks
+
+    registry = """
+    from transformers.pipelines import PIPELINE_REGISTRY
+    PIPELINE_REGISTRY.register_pipeline("length", "length.LengthPipeline", default="user/model")
+    """
+    write(folder, {"pipelines/__init__.py": registry, "pipelines/length.py": LENGTH_PIPELINE})
+    notes = list_tasks(find_project())[1]
+    assert notes and all(note.about == "transformers" and not note.unread for note in notes)
+
+
+def test_task_that_plain_python_registered_with_transformers(folder: Path, tiny_checkpoint: Path) -> None:
+    from transformers import AutoModelForSequenceClassification, TextClassificationPipeline
+    from transformers.pipelines import PIPELINE_REGISTRY
+
+    from pipesmith.pipelines import pipeline
+
+    class Mine(TextClassificationPipeline):
+        pass
+
+    PIPELINE_REGISTRY.register_pipeline("mine-task", Mine, pt_model=AutoModelForSequenceClassification)
+    try:
+        assert isinstance(pipeline("mine-task", model=str(tiny_checkpoint)), Mine)
+    finally:
+        del PIPELINE_REGISTRY.supported_tasks["mine-task"]
+
+
+# Registries that are broken.
+
+
+def test_broken_file_of_the_users_own_disables_nothing_else(
+    pipe: Pipe, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(project / "config"))
+    write(project, {"config/pipesmith/pipelines.py": "x = 1\nfrom pipesmith import (\n"})
+    file = f"{project}/config/pipesmith/pipelines.py:2"
+    ran = pipe("list")
+    assert ran.code == 0 and "length" in ran.out
+    assert file in ran.err and "could not be read" in ran.err
+    for task in ("length", "pair-classification"):
+        assert pipe("run", task, "--model", "tiny", "x").code == 0
+    ran = pipe("run", "no-such-task", "x")
+    assert ran.code == 2 and file in ran.err
+
+
+def test_broken_package_disables_nothing_else(pipe: Pipe, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    info = "acme_broken-1.0.dist-info"
+    files = {
+        "site/acme_broken/fails.py": "for task in open('x'): R.register_pipeline(task, 'a.B')\nR = 1 / 0\n",
+        f"site/{info}/METADATA": "Metadata-Version: 2.1\nName: acme-broken\nVersion: 1.0\n",
+        f"site/{info}/entry_points.txt": "[pipesmith.tasks]\ngone = acme_broken.gone\nfails = acme_broken.fails\n",
+        f"site/{info}/RECORD": f"acme_broken/fails.py,,\n{info}/entry_points.txt,,\n",
+    }
+    write(project, files)
+    monkeypatch.syspath_prepend(str(project / "site"))
+    ran = pipe("list")
+    assert ran.code == 0 and "length" in ran.out
+    assert f"{info}/entry_points.txt:1: gone = acme_broken.gone names a module that is not there" in ran.err
+    for task in ("length", "pair-classification"):
+        ran = pipe("run", task, "--model", "tiny", "x")
+        assert ran.code == 0, ran.err
+    ran = pipe("run", "no-such-task", "x")
+    assert ran.code == 2 and "acme_broken.gone" in ran.err and "acme_broken/fails.py:1" in ran.err
+
+
+def test_default_model_of_the_settings_is_listed(pipe: Pipe, project: Path) -> None:
+    write(project, {"pyproject.toml": "[tool.pipe.tasks.length]\nmodel = 'user/mine'\nrevision = 'v1'\n"})
+    assert listed(pipe)["length"]["default"] == {"model": "user/mine", "revision": "v1"}
+    assert "user/mine@v1" in pipe("list", "--own").out

@@ -16,12 +16,12 @@ def info(ctx: typer.Context, task: TaskArg, format: FormatOpt = ReportFormat.hum
 
     Its source is read, not run.
     """
-    from pipesmith.pipelines.registry import TaskListing
+    from pipesmith.pipelines.registry import describe
     from pipesmith.pipelines.targets import LoadOptions
 
     request = request_task(task, LoadOptions())
     signature = request.signature
-    report: dict[str, Any] = TaskListing(request.target.entry).report()
+    report: dict[str, Any] = describe(request.target.entry, request.project).report()
     if request.target.model is not None:
         report["default"] = {"model": request.target.model.model, "revision": request.target.model.revision}
     report["parameters"] = [
@@ -49,7 +49,7 @@ def info(ctx: typer.Context, task: TaskArg, format: FormatOpt = ReportFormat.hum
             ["class", report["class"]],
             ["model classes", ", ".join(report["pt_model"]) or "-"],
             ["default model", _model_text(default)],
-            ["from", f"{report['place'] or '-'} ({report['origin']})"],
+            ["from", f"{report['place'] or '-'} ({report['remark'] or report['origin']})"],
             *([["about", signature.doc]] if signature and signature.doc else []),
         ],
     )

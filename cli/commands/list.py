@@ -27,7 +27,7 @@ def list_tasks(
     if format is ReportFormat.json:
         report: dict[str, Any] = {
             "tasks": [task.report() for task in tasks],
-            "notes": [{"place": str(note.place), "message": note.message} for note in notes],
+            "notes": [{"place": str(note.place), "about": note.about, "message": note.message} for note in notes],
         }
         output.print_json(report)
         return
@@ -44,7 +44,9 @@ def list_tasks(
     ]
     output.print_table(["task", "type", "class", "model classes", "default model", "from"], rows)
     for note in notes:
-        output.note(f"{note.place}: {note.message}")
+        if note.about != "transformers":  # what plain transformers would refuse, and pipe takes
+            output.note(f"{note.place}: {note.message}")
     unread = sum(note.unread for note in notes)
     if unread:
-        output.note(f"{len(tasks)} tasks listed without running your code; {unread} places could not be read.")
+        places = "1 place" if unread == 1 else f"{unread} places"
+        output.note(f"{len(tasks)} tasks listed without running your code; {places} could not be read.")

@@ -242,11 +242,20 @@ class _Registry:
         type: str | None = None,
     ) -> None:
         """Register a task with transformers; a TensorFlow model class is left out."""
+        if _is_default(tf_model):  # positional arguments in the order of 5, which has no tf_model
+            tf_model, default, type = None, tf_model, type or default
         if tf_model is not None:
             note("register_pipeline(tf_model=)")
         self._registry.register_pipeline(
             task, pipeline_class=pipeline_class, pt_model=pt_model, default=_default_of_5(default), type=type
         )
+
+
+def _is_default(value: Any) -> bool:
+    """Tell a default model from a TensorFlow model class."""
+    if isinstance(value, tuple):
+        return bool(value) and all(isinstance(part, str) for part in value)
+    return isinstance(value, Mapping) or (isinstance(value, str) and not value.startswith("TF"))
 
 
 def _default_of_5(default: Any) -> Any:

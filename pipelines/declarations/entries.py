@@ -16,6 +16,7 @@ from pipesmith.pipelines.declarations.interpreter import Registration
 from pipesmith.pipelines.declarations.results import Note
 from pipesmith.pipelines.declarations.transformers_tasks import registry_parameters
 from pipesmith.pipelines.declarations.values import (
+    RANKS,
     Choice,
     ClassValue,
     Conditions,
@@ -27,6 +28,7 @@ from pipesmith.pipelines.declarations.values import (
     conjunction,
     contradicts,
     expand,
+    holds_here,
     is_plain,
     source_text,
 )
@@ -57,7 +59,8 @@ class Collector:
     def add(self, registration: Registration) -> None:
         """Turn a registration into an entry for each alternative among its arguments, or into a note."""
         given, problems = _bound(registration)
-        self._note_all(registration, None, problems)
+        for problem in problems:
+            self._note(registration, problem, unread=False)
         values = expand(tuple(given.get(name) for name in PARAMETERS), registration.node)
         if isinstance(values, Unknown):
             self._note(registration, "has too many alternatives to be listed")
@@ -75,11 +78,22 @@ class Collector:
         if given["pipeline_class"] is None:
             self._note(registration, f"task {task}: no pipeline_class is given; not listed", task)
             return
-        reader = _Fields(self, registration, task)
-        self.entries.append(self._entry(reader, registration, conditions, given))
+        reader = _Fields(self, registration, task, is_warned=holds_here(conditions) is not False)
+        self._add_entry(self._entry(reader, registration, conditions, given))
         if registration.kind == "transformers":
-            self._note_all(registration, task, _refusals(given))
+            for message in _refusals(given):
+                note = Note(registration.place, f"task {task}: {message}", task, unread=False, about="transformers")
+                self.notes.append(note)
             self._note_twice(registration, conditions, task)
+
+    def _add_entry(self, entry: PipelineEntry) -> None:
+        """Add an entry, in the place of the same one under a worse condition: of a file that was read again."""
+        for index, other in enumerate(self.entries):
+            is_better = RANKS[entry.holds] < RANKS[other.holds]
+            if is_better and replace(other, condition=entry.condition, holds=entry.holds) == entry:
+                self.entries[index] = entry
+                return
+        self.entries.append(entry)
 
     def _entry(
         self, reader: _Fields, registration: Registration, conditions: Conditions, given: dict[str, Value]
@@ -94,6 +108,7 @@ class Collector:
             place=registration.place,
             origin=self.origin,
             condition=conditions_text(conditions),
+            holds=holds_here(conditions),
         )
         reader.note_unread()
         return replace(entry, unread=tuple(reader.unread))
@@ -115,11 +130,6 @@ class Collector:
                 break
         self._by_task[task].append((registration, conditions))
 
-    def _note_all(self, registration: Registration, task: str | None, messages: list[str]) -> None:
-        for message in messages:
-            prefix = f"task {task}: " if task else ""
-            self._note(registration, prefix + message, task, unread=False)
-
     def _note(self, registration: Registration, message: str, task: str | None = None, *, unread: bool = True) -> None:
         self.notes.append(Note(registration.place, message, task, unread))
 
@@ -129,12 +139,17 @@ class Collector:
 
 
 class _Fields:
-    """Reads the arguments of one registration, noting what it cannot read."""
+    """Reads the arguments of one registration, noting what it cannot read.
 
-    def __init__(self, collector: Collector, registration: Registration, task: str) -> None:
+    Args:
+        is_warned: whether to warn of what is not there; what belongs to another machine need not be.
+    """
+
+    def __init__(self, collector: Collector, registration: Registration, task: str, *, is_warned: bool) -> None:
         self.collector = collector
         self.registration = registration
         self.task = task
+        self.is_warned = is_warned
         self.unread: dict[str, str] = {}  # field -> the expression that decides it
 
     def note_unread(self) -> None:
@@ -148,7 +163,8 @@ class _Fields:
         self.unread[field] = shown(value, self.registration.node)
 
     def _warn(self, message: str) -> None:
-        self.collector.note_field(self.registration, message, self.task, unread=False)
+        if self.is_warned:
+            self.collector.note_field(self.registration, message, self.task, unread=False)
 
     def _resolved(self, resolved: Resolved, argument: str, text: str) -> ClassReference:
         if resolved.problem is not None:
@@ -275,22 +291,22 @@ def _default_model(value: Value) -> DefaultModel | None:
 
 
 def _refusals(given: dict[str, Value]) -> list[str]:
-    """Return what the installed transformers would refuse about a registration on its own registry."""
+    """Return what the installed transformers would refuse about a registration on its own registry; pipe takes it."""
     version = environment.installed_version("transformers")
     if version is None:
         return []
     refused = [
-        f"{argument} given as text, which only pipesmith's registry takes"
+        f"{argument} is given as text, which plain transformers {version} refuses and pipe takes"
         for argument in ("pipeline_class", "pt_model", "tf_model")
         if _holds_text(given[argument])
     ]
     on_five = environment.transformers_major() >= 5
     if on_five and not isinstance(given["tf_model"], (Unknown, type(None))):
-        refused.append(f"transformers {version} takes no tf_model")
+        refused.append(f"plain transformers {version} refuses tf_model=; pipe leaves it out")
     takes_default: Callable[[Value], bool] = _is_default_of_5 if on_five else _is_default_of_4
     if given["default"] is not None and _default_model(given["default"]) and not takes_default(given["default"]):
         wanted = "(repo_id, revision)" if on_five else '{"pt": (repo_id, revision)}'
-        refused.append(f"transformers {version} cannot use this form of default; it takes {wanted}")
+        refused.append(f"plain transformers {version} wants default={wanted}; pipe takes this form too")
     return refused
 
 

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path, PurePath
 from typing import Any
 
-from pipesmith.pipelines.declarations.values import External, Registry, Value, Version, is_plain
+from pipesmith.pipelines.declarations.values import External, Local, Registry, Value, Version, is_plain
 from pipesmith.pipelines.source import absolute_module, package_folder
 
 UNDECIDED = object()  # no answer; None is one
@@ -74,24 +74,32 @@ _PATH_ATTRIBUTES = frozenset(["parent", "name", "stem", "suffix", "parents", "pa
 
 
 def external(dotted: str) -> Value:
-    """Return the value of a dotted name of a package: a registry, a constant of this Python, or the name itself."""
+    """Return the value of a dotted name of a package: a registry, what this machine has there, or the name itself."""
     first, _, last = dotted.partition(".")
     if dotted.endswith(".PIPELINE_REGISTRY") and first in ("transformers", "pipesmith"):
         return Registry("pipesmith" if first == "pipesmith" else "transformers")
-    constant: dict[str, Value] = {
+    if dotted in ("typing.TYPE_CHECKING", "typing_extensions.TYPE_CHECKING"):
+        return False
+    if dotted == "os.sep":
+        return os.sep
+    machine: dict[str, Value] = {
         "sys.version_info": tuple(sys.version_info[:3]),
         "sys.platform": sys.platform,
         "os.name": os.name,
-        "os.sep": os.sep,
-        "typing.TYPE_CHECKING": False,
-        "typing_extensions.TYPE_CHECKING": False,
     }
-    if dotted in constant:
-        return constant[dotted]
+    if dotted in machine:
+        return Local(machine[dotted], dotted)
     if last == "__version__":
         version = installed_version(first)
-        return External(dotted) if version is None else version
+        return External(dotted) if version is None else Local(version, dotted)
     return External(dotted)
+
+
+def depends_on_machine(dotted: str) -> bool:
+    """Tell whether what a function of a package returns depends on what is installed."""
+    return dotted in ("importlib.util.find_spec", "importlib.metadata.version") or (
+        dotted.startswith("transformers.") and re.search(r"\.is_\w+_available$", dotted) is not None
+    )
 
 
 @functools.cache

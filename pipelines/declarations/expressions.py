@@ -27,6 +27,7 @@ from pipesmith.pipelines.declarations.values import (
     Function,
     Identity,
     Instance,
+    Local,
     Method,
     MissingName,
     Module,
@@ -37,9 +38,13 @@ from pipesmith.pipelines.declarations.values import (
     Value,
     Version,
     choose,
+    condition,
     contradicts,
+    here,
+    holds_here,
     is_plain,
     lift,
+    local,
     same,
     source_text,
     truth,
@@ -134,13 +139,15 @@ class Expressions(ABC):
         return Choice(tuple(left)) if left else value
 
     def decide(self, test: ast.expr, frame: Frame) -> tuple[bool | None, Conditions, Conditions]:
-        """Decide a test: its truth, or None and the conditions under which it holds and does not."""
+        """Decide a test: its truth, or None and the conditions under which it holds and does not.
+
+        What depends on the machine is not decided, but its conditions know whether they hold here.
+        """
         if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
             verdict, holds, fails = self.decide(test.operand, frame)
             return (None if verdict is None else not verdict), fails, holds
         value = self.evaluate(test, frame)
-        text = source_text(test)
-        atom = Atom(text, f"not {text}" if isinstance(test, (ast.Name, ast.Attribute, ast.Call)) else f"not ({text})")
+        atom = _condition(test, value)
         if atom in self.conditions or atom.negated() in self.conditions:
             return atom in self.conditions, (), ()
         holds, fails = (atom,), (atom.negated(),)
@@ -204,6 +211,8 @@ class Expressions(ABC):
             return environment.external(f"{of.dotted}.{name}")
         if isinstance(of, Module):
             return self.resolve(self.module_attribute(of, name), node)
+        if of is None:  # an error when it runs: nothing of it registers anything
+            return None
         if isinstance(of, Registry):
             return RegisterMethod(of.kind) if name == "register_pipeline" else Unknown(node)
         if isinstance(of, (ClassValue, MissingName)) and name in ("__name__", "__qualname__"):
@@ -332,17 +341,23 @@ class Expressions(ABC):
         stops_at = isinstance(node.op, ast.Or)
         undecided: Conditions = ()
         value: Value = None
+        result: Value = UNDECIDED  # what the first operand that stops it here is here
         for operand in node.values:
             with self.assuming(undecided):  # a registration behind `flag and ...` depends on the flag
                 value = self.evaluate(operand, frame)
             verdict = truth(value)
-            if verdict is stops_at:
-                return Unknown(node) if undecided and not isinstance(value, bool) else value
+            if result is UNDECIDED and truth(here(value)) is stops_at:
+                result = here(value)
             if verdict is None:
-                text = source_text(operand)
-                atom = Atom(text, f"not ({text})")
+                atom = _condition(operand, value)
                 undecided += (atom.negated() if stops_at else atom,)
-        return Unknown(node) if undecided else value
+            elif verdict is stops_at:
+                break
+        if not undecided or (isinstance(value, bool) and value is stops_at):
+            return value
+        if result is UNDECIDED:
+            return local(here(value), node) if holds_here(undecided) else Unknown(node)
+        return local(result, node) if isinstance(result, bool) or holds_here(undecided) is not None else Unknown(node)
 
     def _Compare(self, node: ast.Compare, frame: Frame) -> Value:
         if len(node.ops) > 1:
@@ -501,6 +516,9 @@ class Expressions(ABC):
 
     def iterate(self, value: Value) -> list[Value] | None:
         """Return what a loop over a value sees; None if it is unknown."""
+        if isinstance(value, Local):
+            items = self.iterate(value.value)
+            return None if items is None else [Local(item, value.source) for item in items]
         if isinstance(value, ClassValue):  # an Enum gives its members
             is_enum = any(isinstance(base, External) and base.dotted.startswith("enum.") for base in value.bases)
             members = [item for name, item in value.attributes.items() if not name.startswith("_") and is_plain(item)]
@@ -508,6 +526,13 @@ class Expressions(ABC):
         if isinstance(value, Instance) and value.of.fields:
             return [value.attributes[name] for name in value.of.fields]
         return environment.iterate(value)
+
+
+def _condition(test: ast.expr, value: Value) -> Atom:
+    """Return the condition that a test holds, in the words in which it was first asked."""
+    if isinstance(value, Local) and isinstance(value.value, bool):
+        return value.as_condition()
+    return condition(source_text(test), truth(here(value)))
 
 
 def _is(one: Value, other: Value) -> bool | None:

@@ -19,6 +19,7 @@ from pipesmith.pipelines.declarations import environment
 from pipesmith.pipelines.declarations.expressions import Expressions
 from pipesmith.pipelines.declarations.results import Note
 from pipesmith.pipelines.declarations.values import (
+    RANKS,
     Arguments,
     Deferred,
     External,
@@ -28,6 +29,7 @@ from pipesmith.pipelines.declarations.values import (
     Module,
     Unknown,
     Value,
+    holds_here,
     source_text,
 )
 from pipesmith.pipelines.errors import PipelineLoadError
@@ -88,6 +90,8 @@ class Imports(Expressions):
                 if self.modules and self.root in folder.parents and package != file and package.is_file():
                     self.load(package)
             module = self.modules.setdefault(key, Module(file, self._module_name(file)))
+        if module.walked and RANKS[holds_here(self.conditions)] < RANKS[holds_here(module.under)]:
+            module.walked = False  # what it registers was conditional, and is less so now
         if not module.walked and (at_once or self._matters(file)):
             self.walk(module)
         return module
@@ -106,6 +110,7 @@ class Imports(Expressions):
         if module.walked:
             return
         module.walked = True
+        module.under = self.conditions
         if module.tree is None:
             module.tree = self._tree(module.file)
         module.frame.names.update(__name__=module.name, __file__=str(module.file), __package__=module.name)

@@ -27,6 +27,7 @@ from pipesmith.pipelines.declarations.values import (
     Function,
     Identity,
     Instance,
+    Local,
     Method,
     Module,
     Partial,
@@ -38,6 +39,7 @@ from pipesmith.pipelines.declarations.values import (
     choose,
     contradicts,
     lift,
+    local,
     source_text,
 )
 from pipesmith.pipelines.registry import Place
@@ -92,6 +94,8 @@ class Interpreter(Statements):
 
     def call(self, callee: Value, arguments: Arguments, node: ast.AST, frame: Frame) -> Value:
         self._evaluated.add(node)
+        if isinstance(callee, Local):
+            return local(self.call(callee.value, arguments, node, frame), node)
         if isinstance(callee, Choice):
             results = []
             for conditions, alternative in callee.alternatives:
@@ -180,7 +184,7 @@ class Interpreter(Statements):
         if arguments.rest is None:
             answer = self._lifted(arguments, node, lambda given, named: environment.call_external(dotted, given, named))
             if not isinstance(answer, Unknown):
-                return answer
+                return local(answer, node) if environment.depends_on_machine(dotted) else answer
         return self._call_unknown(External(dotted), arguments, node, frame)
 
     def _call_unknown(self, callee: Value, arguments: Arguments, node: ast.AST, frame: Frame) -> Value:
@@ -189,6 +193,8 @@ class Interpreter(Statements):
         first = callee.dotted.partition(".")[0] if isinstance(callee, External) else ""
         outside = bool(first) and first not in HARMLESS and first not in sys.stdlib_module_names
         given = [value.function if isinstance(value, Partial) else value for value in arguments]
+        if callee is None:  # fails when it runs, and registers nothing
+            return Unknown(node)
         if text.rpartition(".")[2] == "register_pipeline":
             self.note(node, frame, f"registers with {text}, which is no registry that is known here; not listed")
         elif isinstance(callee, External) and ".SUPPORTED_TASKS." in callee.dotted:

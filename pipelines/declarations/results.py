@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from pipesmith.pipelines.registry import PipelineEntry, Place
 
@@ -16,12 +17,15 @@ class Note:
         message: what is there, as a sentence without the place.
         task: the task that it is about, if known.
         unread: whether tasks or values may be missing from the entries; False for a mere warning.
+        about: "file" if none of the file's tasks is listed, because it is missing or does not parse; "transformers"
+            if it is only what plain transformers would refuse although pipe takes it; else "line".
     """
 
     place: Place
     message: str
     task: str | None = None
     unread: bool = True
+    about: Literal["line", "file", "transformers"] = "line"
 
     def __str__(self) -> str:
         return f"{self.place}: {self.message}"

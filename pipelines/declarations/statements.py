@@ -1,7 +1,8 @@
 """The statements of a registry file, walked in their order under the conditions that were not decided.
 
-Both branches of an undecided `if` or `try` are walked, each on its own copy of the names, and a loop over something
-unknown is walked once with its targets unknown. `Statements` is the upper middle of `interpreter.Interpreter`.
+Both branches of an `if` or `try` are walked, each on its own copy of the names, unless constants decide it: what the
+machine decides, such as `sys.platform` or an import, is a condition that knows whether it holds here. A loop over
+something unknown is walked once, its targets unknown. `Statements` is the upper middle of `interpreter.Interpreter`.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pipesmith.pipelines.declarations import environment
 from pipesmith.pipelines.declarations.environment import UNDECIDED
 from pipesmith.pipelines.declarations.imports import Imports, is_import
 from pipesmith.pipelines.declarations.values import (
+    RANKS,
     Arguments,
     Atom,
     Choice,
@@ -28,9 +30,11 @@ from pipesmith.pipelines.declarations.values import (
     Unknown,
     Value,
     choose,
+    condition,
     conditions_text,
     conjunction,
     contradicts,
+    holds_here,
     same,
     source_text,
 )
@@ -112,7 +116,8 @@ class Statements(Imports):
         """Walk branches of which one is taken, each on its own copy of the names, and unite what they leave."""
         before = frame.names
         ends: list[tuple[Conditions, Outcome, dict[str, Value]]] = []
-        for conditions, branch in branches:
+        # What is true here comes first: a file that several branches import is walked under the conditions of one.
+        for conditions, branch in sorted(branches, key=lambda each: RANKS[holds_here(each[0])]):
             if contradicts(self.conditions, conditions):
                 continue
             frame.names = dict(before)
@@ -133,7 +138,10 @@ class Statements(Imports):
         texts = [f"({conditions_text(c)})" for c in gone]
         texts += [f"({conditions_text(c)} and not ({conditions_text(more)}))" for c, more in partly]
         text = " or ".join(texts)
-        return Outcome(leaving, (Atom(f"not ({text})", text),))
+        verdicts = [holds_here(c) for c in gone]
+        verdicts += [holds_here(c) and (None if (v := holds_here(more)) is None else not v) for c, more in partly]
+        is_gone = True if True in verdicts else None if None in verdicts else False
+        return Outcome(leaving, (Atom(f"not ({text})", text, here=None if is_gone is None else not is_gone),))
 
     def _Expr(self, node: ast.Expr, frame: Frame) -> None:
         self.evaluate(node.value, frame)
@@ -157,7 +165,7 @@ class Statements(Imports):
         others: Conditions = ()
         for case in node.cases:
             pattern = source_text(case.pattern)
-            atom = Atom(f"{subject} matches {pattern}", f"not ({subject} matches {pattern})")
+            atom = condition(f"{subject} matches {pattern}")
             conditions = others if pattern == "_" else (*others, atom)
             branches.append((conditions, lambda body=case.body: self.run(body, frame)))  # type: ignore[misc]
             others = (*others, atom.negated())
@@ -196,21 +204,33 @@ class Statements(Imports):
         imports = [(i, self.import_works(s, frame.module.file)) for i, s in enumerate(body) if is_import(s)]
         failing = next((index for index, works in imports if works is False), None)
         catching = next((h for h in handlers if _caught(h) & (_IMPORT_ERRORS | _ANY_ERRORS)), None)
-        if failing is not None and catching is not None:
-            self.run(body[:failing], frame)
-            self.decided_against.append((body[failing:], f"`{source_text(body[failing])}` fails"))
-            return self.run(catching.body, frame)
         for_imports_only = all(_caught(handler) <= _IMPORT_ERRORS for handler in handlers)
         works = all(verdict for _, verdict in imports) and (for_imports_only or len(imports) == len(body))
-        if works or all(handler.body and isinstance(handler.body[-1], ast.Raise) for handler in handlers):
+        fails = failing is not None and catching is not None
+        of_pipesmith = bool(imports) and all(_is_of_pipesmith(body[index]) for index, _ in imports)
+        if not fails and (
+            (works and of_pipesmith) or all(h.body and isinstance(h.body[-1], ast.Raise) for h in handlers)
+        ):
             if works:
                 for handler in handlers:
                     self.decided_against.append((handler.body, f"the imports at line {node.lineno} work"))
             return self.run([*body, *orelse], frame)
         errors = [source_text(h.type) if h.type is not None else "error" for h in handlers]
-        atoms = [Atom(f"{error} at line {node.lineno}", f"no {error} at line {node.lineno}") for error in errors]
+        happens = [h is catching if fails else False if works else None for h in handlers]
+        if imports and len(handlers) == 1 and for_imports_only:
+            single = f"`{source_text(body[imports[0][0]])}`" if len(imports) == 1 else ""
+            several = f"the imports at line {node.lineno}"
+            texts = (f"{single} fails", f"{single} works") if single else (f"{several} fail", f"{several} work")
+            atoms = [Atom(*texts, here=happens[0])]
+        else:
+            atoms = [
+                Atom(f"{error} at line {node.lineno}", f"no {error} at line {node.lineno}", here=here)
+                for error, here in zip(errors, happens)
+            ]
+        self.run(body[:failing] if fails else [], frame)
+        rest = body[failing:] if fails else body
         branches: list[tuple[Conditions, Callable[[], Outcome]]]
-        branches = [(tuple(atom.negated() for atom in atoms), lambda: self.run([*body, *orelse], frame))]
+        branches = [(tuple(atom.negated() for atom in atoms), lambda: self.run([*rest, *orelse], frame))]
         for atom, handler in zip(atoms, handlers):
             branches.append(((atom,), lambda body=handler.body: self.run(body, frame)))  # type: ignore[misc]
         return self.fork(branches, node, frame)
@@ -292,7 +312,7 @@ class Statements(Imports):
                 self.leave_loop()
             return _after_loop(outcome.leaving, ())
 
-        atom = Atom(text, f"not ({text})")
+        atom = condition(text)
         return self.fork([((atom,), body), ((atom.negated(),), lambda: GO_ON)], node, frame)
 
     def unread_loop(self, text: str, node: ast.AST, targets: Sequence[ast.expr], frame: Frame) -> None:
@@ -343,8 +363,8 @@ class Statements(Imports):
                 frame.names.pop(target.id, None)
             elif isinstance(target, ast.Subscript):
                 of, key = self.evaluate(target.value, frame), self.evaluate(target.slice, frame)
-                if isinstance(of, dict) and isinstance(key, str) and not self.conditions:
-                    of.pop(key, None)
+                if isinstance(of, dict) and isinstance(key, str):
+                    self._remove(of, key, target)
 
     def _Global(self, node: ast.Global, frame: Frame) -> None:
         frame.global_names.update(node.names)
@@ -352,6 +372,8 @@ class Statements(Imports):
     def assign(self, target: ast.expr, value: Value, frame: Frame) -> None:
         if isinstance(target, ast.Name):
             scope = frame.module.frame if target.id in frame.global_names else frame
+            if scope is not frame:  # not one of the names that `fork` copies
+                value = self._under_conditions(value, scope.names.get(target.id, UNDECIDED), target)
             scope.names[target.id] = value
         elif isinstance(target, (ast.Tuple, ast.List)):
             self._unpack(target, value, frame)
@@ -359,10 +381,9 @@ class Statements(Imports):
             self._store(target, value, frame)
         elif isinstance(target, ast.Attribute):
             of = self.evaluate(target.value, frame)
-            if isinstance(of, (Instance, ClassValue)):
-                of.attributes[target.attr] = value
-            elif isinstance(of, Module):
-                of.frame.names[target.attr] = value
+            if isinstance(of, (Instance, ClassValue, Module)):
+                names = of.frame.names if isinstance(of, Module) else of.attributes
+                names[target.attr] = self._under_conditions(value, names.get(target.attr, UNDECIDED), target)
 
     def _unpack(self, target: ast.Tuple | ast.List, value: Value, frame: Frame) -> None:
         if isinstance(value, Choice):
@@ -407,10 +428,19 @@ class Statements(Imports):
                 positional = [{k: self._under_conditions(v, of.get(k, UNDECIDED), node) for k, v in new.items()}]
                 keywords = {}
             elif name == "pop":
+                if isinstance(of, dict) and positional and isinstance(positional[0], str):
+                    self._remove(of, positional[0], node)
                 return UNDECIDED
         if any(isinstance(item, (Unknown, External)) for item in positional) and name in ("extend", "update"):
             return UNDECIDED
         return environment.call_method(of, name, positional, keywords)
+
+    def _remove(self, of: dict[Value, Value], key: str, node: ast.AST) -> None:
+        """Remove a key; under an undecided condition it stays, bound to the opposite."""
+        if not self.conditions:
+            of.pop(key, None)
+        elif key in of:
+            of[key] = choose([((*self.conditions[:-1], self.conditions[-1].negated()), of[key])], node)
 
     def _under_conditions(self, value: Value, before: Value, node: ast.AST) -> Value:
         if not self.conditions:
@@ -483,6 +513,13 @@ def _caught(handler: ast.ExceptHandler) -> set[str]:
         return {""}
     types = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
     return {source_text(kind) for kind in types}
+
+
+def _is_of_pipesmith(statement: ast.stmt) -> bool:
+    """Tell whether an import is of pipesmith, which is there wherever `pipe` reads this."""
+    if isinstance(statement, ast.ImportFrom):
+        return not statement.level and (statement.module or "").partition(".")[0] == "pipesmith"
+    return isinstance(statement, ast.Import) and all(a.name.partition(".")[0] == "pipesmith" for a in statement.names)
 
 
 def _names_assigned(body: list[ast.stmt]) -> list[ast.Name]:

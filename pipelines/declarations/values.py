@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import ast
 import itertools
+import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
 from typing import Any, Literal, TypeAlias
 
@@ -16,25 +17,32 @@ Value: TypeAlias = Any
 RegistryKind = Literal["pipesmith", "transformers"]
 
 MAX_ALTERNATIVES = 8
+RANKS: dict[bool | None, int] = {True: 0, None: 1, False: 2}  # what holds here first, what does not last
 _PLAIN = (str, bytes, int, float, complex, bool, type(None), type(Ellipsis), PurePath, range)
 
 
 @dataclass(frozen=True)
 class Atom:
-    """A condition that was not decided, and whether it is assumed to hold.
+    """A condition that depends on the machine or on a run, and whether it is assumed to hold.
 
     Args:
         yes: its text.
         no: the text of its opposite.
         holds: which of the two is meant.
+        here: whether `yes` is true on this machine; None if only running the code would tell.
     """
 
     yes: str
     no: str
     holds: bool = True
+    here: bool | None = None
 
     def negated(self) -> Atom:
-        return Atom(self.yes, self.no, not self.holds)
+        return replace(self, holds=not self.holds)
+
+    @property
+    def holds_here(self) -> bool | None:
+        return None if self.here is None else self.here is self.holds
 
     def __str__(self) -> str:
         return self.yes if self.holds else self.no
@@ -59,6 +67,22 @@ class External:
     """A name in a package that is not read: `transformers.AutoModel`, `os.environ`, `builtins.len`."""
 
     dotted: str
+
+
+@dataclass(frozen=True, eq=False)
+class Local:
+    """A value that is known here and may be another on another machine, such as `sys.platform`.
+
+    Args:
+        value: what it is here.
+        source: the expression that gives it.
+    """
+
+    value: Value
+    source: str
+
+    def as_condition(self) -> Atom:
+        return condition(self.source, bool(self.value))
 
 
 @dataclass(frozen=True)
@@ -118,6 +142,7 @@ class Module:
             whose imports are not followed; None for a file of the user's.
         stars: the packages that it imports `*` from.
         walked: whether its names are known.
+        under: the conditions under which it was walked.
     """
 
     file: Path
@@ -126,6 +151,7 @@ class Module:
     package: str | None = None
     stars: list[str] = field(default_factory=list)
     walked: bool = False
+    under: Conditions = ()
     frame: Frame = field(init=False)
 
     def __post_init__(self) -> None:
@@ -214,6 +240,12 @@ def source_text(node: ast.AST, limit: int = 100) -> str:
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
+def condition(text: str, here: bool | None = None) -> Atom:
+    """Return the condition that an expression with this text is true."""
+    is_simple = re.fullmatch(r"[\w.]+(\([^()]*\))?", text) is not None
+    return Atom(text, f"not {text}" if is_simple else f"not ({text})", here=here)
+
+
 def is_plain(value: Value, _depth: int = 0) -> bool:
     """Tell whether a value is known through and through, so that Python's own operators may be used on it."""
     if isinstance(value, _PLAIN):
@@ -241,6 +273,8 @@ def same(one: Value, other: Value) -> bool:
     if one is other or (isinstance(one, (External, Registry, RegisterMethod, Deferred)) and one == other):
         return True
     try:
+        if isinstance(one, Local) and isinstance(other, Local):
+            one, other = one.value, other.value
         return type(one) is type(other) and is_plain(one) and is_plain(other) and bool(one == other)
     except RecursionError:
         return False
@@ -249,6 +283,22 @@ def same(one: Value, other: Value) -> bool:
 def contradicts(conditions: Conditions, others: Conditions) -> bool:
     """Tell whether one set of conditions assumes what the other denies."""
     return any(atom.negated() in conditions for atom in others)
+
+
+def holds_here(conditions: Conditions) -> bool | None:
+    """Tell whether conditions hold on this machine, None if only running the code would tell."""
+    verdicts = {atom.holds_here for atom in conditions}
+    return False if False in verdicts else None if None in verdicts else True
+
+
+def here(value: Value) -> Value:
+    """Return what a value is on this machine; unchanged where only running the code would tell."""
+    if isinstance(value, Local):
+        return value.value
+    if isinstance(value, Choice):
+        left = [item for conditions, item in value.alternatives if holds_here(conditions) is not False]
+        return here(left[0]) if len(left) == 1 else value
+    return value
 
 
 def conjunction(*groups: Iterable[Atom]) -> Conditions:
@@ -265,11 +315,13 @@ def conditions_text(conditions: Conditions) -> str | None:
 
 
 def choose(alternatives: Iterable[tuple[Conditions, Value]], node: ast.AST) -> Value:
-    """Make one value of several, nested choices flattened; unknown if there are too many."""
+    """Make one value of several, nested choices flattened; of too many those that are possible here, or unknown."""
     flat: list[tuple[Conditions, Value]] = []
     for conditions, value in alternatives:
         inner = value.alternatives if isinstance(value, Choice) else (((), value),)
         flat += [(conjunction(conditions, more), item) for more, item in inner if not contradicts(conditions, more)]
+    if len(flat) > MAX_ALTERNATIVES:
+        flat = [(conditions, value) for conditions, value in flat if holds_here(conditions) is not False]
     if not flat or len(flat) > MAX_ALTERNATIVES:
         return Unknown(node)
     first = flat[0][1]
@@ -279,31 +331,67 @@ def choose(alternatives: Iterable[tuple[Conditions, Value]], node: ast.AST) -> V
 
 
 def lift(node: ast.AST, function: Callable[..., Value], *values: Value) -> Value:
-    """Apply a function to values, once for each combination of the alternatives among them."""
+    """Apply a function to values, once for each combination of the alternatives among them.
+
+    What is made of a value of this machine is one, too.
+    """
     if not any(isinstance(value, Choice) for value in values):
+        return _applied(node, function, values)
+    combinations = _combinations(values)
+    if combinations is None:
+        return Unknown(node)
+    return choose([(conditions, _applied(node, function, some)) for conditions, some in combinations], node)
+
+
+def _applied(node: ast.AST, function: Callable[..., Value], values: Iterable[Value]) -> Value:
+    values = tuple(values)
+    if not any(_is_local(value) for value in values):
         return function(*values)
-    results: list[tuple[Conditions, Value]] = []
-    for conditions, combination in _combinations(values):
-        results.append((conditions, function(*combination)))
-        if len(results) > MAX_ALTERNATIVES:
-            return Unknown(node)
-    return choose(results, node)
+    return local(function(*(_without_locals(value) for value in values)), node)
 
 
-def _combinations(values: Iterable[Value]) -> Iterator[tuple[Conditions, tuple[Value, ...]]]:
-    options = [v.alternatives if isinstance(v, Choice) else (((), v),) for v in values]
-    for combination in itertools.product(*options):
-        conditions: Conditions = ()
-        for more, _ in combination:
-            if contradicts(conditions, more):
-                break
-            conditions = conjunction(conditions, more)
-        else:
-            yield conditions, tuple(value for _, value in combination)
+def local(value: Value, node: ast.AST) -> Value:
+    """Mark a value as one of this machine, if it is known."""
+    return value if isinstance(value, (Unknown, External, Choice, Local)) else Local(value, source_text(node))
+
+
+def _is_local(value: Value) -> bool:
+    return isinstance(value, Local) or (
+        isinstance(value, (tuple, list)) and any(isinstance(item, Local) for item in value)
+    )
+
+
+def _without_locals(value: Value) -> Value:
+    if isinstance(value, (tuple, list)) and _is_local(value):
+        return type(value)(item.value if isinstance(item, Local) else item for item in value)
+    return value.value if isinstance(value, Local) else value
+
+
+def _combinations(values: Iterable[Value]) -> list[tuple[Conditions, tuple[Value, ...]]] | None:
+    """Return the combinations of alternatives that do not contradict each other.
+
+    Of too many, those that are possible here; None if these are too many as well.
+    """
+    found: list[tuple[Conditions, tuple[Value, ...]]] = [((), ())]
+    for value in values:
+        options = value.alternatives if isinstance(value, Choice) else (((), value),)
+        found = [
+            (conjunction(conditions, more), (*before, item))
+            for conditions, before in found
+            for more, item in options
+            if not contradicts(conditions, more)
+        ]
+        if len(found) > MAX_ALTERNATIVES:
+            found = [row for row in found if holds_here(row[0]) is not False]
+        if len(found) > MAX_ALTERNATIVES:
+            return None
+    return found
 
 
 def expand(value: Value, node: ast.AST) -> Value:
-    """Bring choices inside a tuple, list or dict to the outside."""
+    """Bring choices inside a tuple, list or dict to the outside, and take values of this machine as they are here."""
+    if isinstance(value, Local):
+        return expand(value.value, node)
     if isinstance(value, Choice):
         return choose([(conditions, expand(item, node)) for conditions, item in value.alternatives], node)
     if isinstance(value, (list, tuple)):

@@ -2,7 +2,7 @@
 
     python tests/resources/pushed/record.py        (transformers 4.57 writes four/, 5 writes five/)
 
-The pipeline is tests/resources/compat/pipelines/pairs.py, the guide's, registered as the guide does (tf_model= on 4 alone: 5
+The pipeline is tests/resources/compat/pipelines/pairs.py, registered as the guide does (tf_model= on 4 alone: 5
 refuses it) and pushed with `push_to_hub` to the tests' Hub over HTTP. The weights are left out: they are those of the
 tiny model that the tests build, equal on both lines. recorded.json says with which versions and when.
 """
