@@ -253,8 +253,9 @@ def test_info_and_help_of_a_task_of_another_machine(pipe: Pipe, conditional: Pat
 
 
 def test_describe_names_the_alternatives_of_one_task(conditional: Path) -> None:
+    from pipesmith.pipelines.listing import describe, list_tasks
     from pipesmith.pipelines.project import find_project
-    from pipesmith.pipelines.registry import describe, find_entry, list_tasks
+    from pipesmith.pipelines.registry import find_entry
 
     found = find_project()
     by_task = {listing.entry.task: listing for listing in list_tasks(found)[0]}
@@ -326,7 +327,7 @@ def test_registry_that_is_run_may_give_transformers_every_form(
 
 def test_list_says_what_plain_transformers_refuses_apart(folder: Path) -> None:
     from pipesmith.pipelines.project import find_project
-    from pipesmith.pipelines.registry import list_tasks
+    from pipesmith.pipelines.listing import list_tasks
 
     registry = """
     from transformers.pipelines import PIPELINE_REGISTRY

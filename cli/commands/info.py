@@ -16,7 +16,7 @@ def info(ctx: typer.Context, task: TaskArg, format: FormatOpt = ReportFormat.hum
 
     Its source is read, not run.
     """
-    from pipesmith.pipelines.registry import describe
+    from pipesmith.pipelines.listing import describe
     from pipesmith.pipelines.targets import LoadOptions
 
     request = request_task(task, LoadOptions())

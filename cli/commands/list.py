@@ -18,8 +18,8 @@ def list_tasks(
 
     Registries are read, not run.
     """
+    from pipesmith.pipelines.listing import list_tasks as read_tasks
     from pipesmith.pipelines.project import find_project
-    from pipesmith.pipelines.registry import list_tasks as read_tasks
 
     tasks, notes = read_tasks(find_project())
     if own:
