@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 from typer.core import TyperCommand
 
-from pipesmith.cli import output
+from pipesmith.cli import output, quiet
 from pipesmith.pipelines.errors import ParameterError, PipeError
 
 if TYPE_CHECKING:  # imported where a task is read: `pipe --help` needs none of it
@@ -84,6 +84,8 @@ class TaskCommand(TyperCommand):
             raise _unknown_flag(line.unknown_before_task, line.general, request=None)
         if line.task is None or line.unknown_before_task:
             return super().parse_args(ctx, ["--help"] if line.mentions_help else args)
+        if not {"--verbose", "-v"} & set(args):
+            quiet.before_imports()
         request = request_task(line.task, line.load_options(), to_run=not line.mentions_help)
         parsed = line.parse(flags_of(request.signature, line.general), request)
         if parsed is None:

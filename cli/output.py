@@ -123,9 +123,9 @@ def results_stream(*, until_exit: bool = False) -> Iterator[TextIO]:
 
 
 @contextmanager
-def status(text: str, *, quiet: bool = False) -> Iterator[None]:
+def status(text: str, *, hidden: bool = False) -> Iterator[None]:
     """Show on a terminal that something longer than a second is under way."""
-    if quiet or _verbose or not sys.stderr.isatty():
+    if hidden or _verbose or not sys.stderr.isatty():
         yield
         return
     from rich.console import Console

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import gc
 import importlib
-import logging
-import os
-import sys
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from pipesmith.cli import output
+from pipesmith.cli import output, quiet
 from pipesmith.cli.flags import TaskRequest
 from pipesmith.pipelines import compat
 from pipesmith.pipelines.errors import PipelineLoadError, ProjectError
+from pipesmith.pipelines.hub import is_repo_id
 from pipesmith.pipelines.loading import load
 from pipesmith.pipelines.names import near_miss
 from pipesmith.pipelines.parameters import check_parameters
@@ -65,7 +62,8 @@ class RunSession:
         with output.results_stream(until_exit=True) as stream:
             form = form or ("human" if output.is_terminal(stream) else "jsonl")
             writer = output.RowWriter(stream, form, named=several and form == "human")
-            with output.status(f"Loading {self._name} ..."), _no_garbage_collection():
+            # A download shows its own progress.
+            with output.status(f"Loading {self._name} ...", hidden=self._is_remote()), _no_garbage_collection():
                 pipe = self._load()
             signature = self._request.signature
             known = [parameter.name for parameter in signature.parameters] if signature else []
@@ -82,9 +80,11 @@ class RunSession:
             for name in compat.used():
                 output.note(f"Supplied for code written for transformers 4: {name}.")
 
+    def _is_remote(self) -> bool:
+        default = self._request.target.model
+        return is_repo_id(self._options.model or (default.model if default else ""))
+
     def _load(self) -> Any:
-        if not self._verbose:
-            _silence_warnings()
         for library in ("torch", "transformers"):
             try:
                 importlib.import_module(library)
@@ -93,7 +93,7 @@ class RunSession:
                     f"{library} cannot be imported: {error}.", hint="Install it: pip install pipesmith"
                 ) from error
         if not self._verbose:
-            _silence_transformers()
+            quiet.transformers()
         for text in self._request.target.notes:
             output.note(text)
         if self._options.model and self._options.model.partition(":")[0] == "tiny":
@@ -130,21 +130,3 @@ def _no_garbage_collection() -> Iterator[None]:
     finally:
         gc.freeze()
         gc.enable()
-
-
-def _silence_warnings() -> None:
-    """Keep Python's warnings off stderr, unless -W or PYTHONWARNINGS asks for them."""
-    os.environ.setdefault("USE_TF", "0")  # transformers 4 imports TensorFlow where it is: seconds, for PyTorch models
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # else a fork after tokenizing prints a warning
-    if not sys.warnoptions:
-        warnings.simplefilter("ignore")
-    for library in ("torch", "huggingface_hub"):
-        logging.getLogger(library).setLevel(logging.ERROR)
-
-
-def _silence_transformers() -> None:
-    """Keep load bars, reports and advice off stderr."""
-    from transformers.utils import logging as transformers_logging
-
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
