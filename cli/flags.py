@@ -191,7 +191,7 @@ class _CommandLine:
         from pipesmith.pipelines.targets import LoadOptions
 
         token = self.value("--token")
-        output.hide(token)
+        output.hide(token and token.strip())
         return LoadOptions(
             task=self.value("--task"),
             pt_model=self.value("--pt-model"),

@@ -12,6 +12,7 @@ def before_imports() -> None:
     """Keep libraries quiet that are yet to be imported: they read the environment when they are."""
     os.environ.setdefault("USE_TF", "0")  # transformers 4 imports TensorFlow where it is: seconds, for PyTorch models
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # else a fork after tokenizing prints a warning
+    os.environ.setdefault("HF_HUB_VERBOSITY", "error")  # its log lines hold signed URLs
     if not sys.stderr.isatty():
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     if not sys.warnoptions:  # -W and PYTHONWARNINGS ask for them

@@ -5,6 +5,7 @@ Not a loader: `loading.py` asks here what would go wrong, or what would run, bef
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 from collections.abc import Iterable, Iterator
@@ -14,7 +15,7 @@ from typing import Any
 
 from pipesmith.pipelines.errors import PipelineLoadError, TaskNotFoundError
 from pipesmith.pipelines.registry import PipelineEntry, Place, default_model
-from pipesmith.pipelines.source import ClassReference
+from pipesmith.pipelines.source import ClassReference, module_file, parse
 
 _TORCH_WEIGHTS = (
     "model.safetensors",
@@ -37,6 +38,7 @@ _CODE_CONFIGS = (
     "generation_config.json",
 )
 _AGAIN = "Download the checkpoint again, or save it again with save_pretrained()."
+_CUSTOM_GENERATE = "custom_generate/generate.py"
 # What an architecture's name ends with, and the task that its head is for; the longest ending counts.
 _TASK_OF_ENDING = {
     "ForSequenceClassification": "text-classification",
@@ -69,11 +71,20 @@ class Checkpoint:
         folder: where the files lie.
         config: what config.json holds.
         name: what people call it: the folder, or a repository at a commit.
+        repo_id: the repository that the folder is a snapshot of, "" if it is none.
     """
 
     folder: Path
     config: dict[str, Any]
     name: str
+    repo_id: str = ""
+
+    @property
+    def names_itself(self) -> bool:
+        """Whether it names its own code by its repository's name, as what was pushed again does."""
+        return bool(self.repo_id) and any(
+            reference.startswith(f"{self.repo_id}--") for reference in _code_references(self, None)
+        )
 
     @property
     def custom_pipelines(self) -> dict[str, dict[str, Any]]:
@@ -88,12 +99,13 @@ class Checkpoint:
         return [str(name) for name in names] if isinstance(names, list) else []
 
 
-def read_checkpoint(folder: Path, name: str | None = None) -> Checkpoint:
+def read_checkpoint(folder: Path, name: str | None = None, repo_id: str = "") -> Checkpoint:
     """Read a checkpoint folder's config.json.
 
     Args:
         folder: the folder.
         name: what to call it in messages; the folder's path if None.
+        repo_id: the repository that the folder is a snapshot of.
 
     Raises:
         PipelineLoadError: no such folder, no config.json, or one that is not a JSON object.
@@ -108,7 +120,7 @@ def read_checkpoint(folder: Path, name: str | None = None) -> Checkpoint:
             f"{name or folder} is no checkpoint: it holds no config.json.",
             hint="A checkpoint folder is what save_pretrained() writes: config.json, weights and a tokenizer.",
         )
-    return Checkpoint(folder, _read_object(file), name or str(folder))
+    return Checkpoint(folder, _read_object(file), name or str(folder), repo_id)
 
 
 def _read_object(file: Path) -> dict[str, Any]:
@@ -121,6 +133,11 @@ def _read_object(file: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise PipelineLoadError(f"{file} holds {type(content).__name__}, not a JSON object.", hint=_AGAIN)
     return content
+
+
+def holds_weights(checkpoint: Checkpoint) -> bool:
+    """Tell whether a folder holds weights of PyTorch or of another framework."""
+    return any((checkpoint.folder / name).exists() for name in (*_TORCH_WEIGHTS, *_OTHER_WEIGHTS))
 
 
 def check_weights(checkpoint: Checkpoint) -> None:
@@ -186,9 +203,11 @@ def code_modules(checkpoint: Checkpoint, task: str | None = None) -> dict[str, l
     found: dict[str, list[str]] = {}
     for reference in _code_references(checkpoint, task):
         repo_id, _, name = reference.rpartition("--")  # user/repo--module.Class: code of another repository
-        modules = found.setdefault(repo_id, [])
+        modules = found.setdefault("" if repo_id == checkpoint.repo_id else repo_id, [])
         if name.partition(".")[0] not in modules:
             modules.append(name.partition(".")[0])
+    if (checkpoint.folder / _CUSTOM_GENERATE).is_file():  # transformers 4 runs that of a folder without asking
+        found.setdefault("", []).append(_CUSTOM_GENERATE.removesuffix(".py"))
     return found
 
 
@@ -217,15 +236,29 @@ def _code_references(checkpoint: Checkpoint, task: str | None) -> Iterator[str]:
 
 
 def _add_with_imports(file: Path, found: dict[Path, None]) -> None:
-    """Add a file and, as transformers' loader does, the siblings that it imports relatively."""
+    """Add a file and what it imports relatively, or by the bare name of a file beside it."""
     if file in found:
         return
     found[file] = None
     if not file.is_file():
         return
-    text = file.read_text(encoding="utf-8", errors="replace")
-    for first, second in re.findall(r"^\s*(?:import\s+\.(\S+)|from\s+\.(\S+)\s+import)", text, flags=re.MULTILINE):
-        _add_with_imports(file.parent / f"{first or second}.py", found)
+    try:
+        tree = parse(file)
+    except PipelineLoadError:  # it will say so itself when it is run
+        return
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            folder = file.parents[node.level - 1].joinpath(*(node.module or "").split("."))
+            named = [module_file(folder)] if node.module else []
+            named += [module_file(folder / alias.name) for alias in node.names]
+        elif isinstance(node, (ast.Import, ast.ImportFrom)):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""]
+            named = [module_file(file.parent / name.partition(".")[0]) for name in names]
+        else:
+            continue
+        for imported in named:
+            if imported is not None:
+                _add_with_imports(imported, found)
 
 
 def checkpoint_entry(checkpoint: Checkpoint, task: str | None) -> PipelineEntry | list[str]:
@@ -259,8 +292,15 @@ def _custom_entry(checkpoint: Checkpoint, task: str) -> PipelineEntry:
             f"{checkpoint.folder / 'config.json'}: custom_pipelines.{task} is {info!r}, not an object.",
             hint=_AGAIN,
         )
-    module, _, name = str(info.get("impl", "")).rpartition(".")
-    if not module:
+    reference = str(info.get("impl", ""))
+    repo_id, _, reference = reference.rpartition("--")
+    module, _, name = reference.rpartition(".")
+    if repo_id not in ("", checkpoint.repo_id):
+        raise PipelineLoadError(
+            f"{checkpoint.name} names a pipeline of another repository, {repo_id}, which is not loaded from here.",
+            hint=f"Run that repository: pipe run {repo_id} --model {checkpoint.repo_id or checkpoint.folder}",
+        )
+    if not module.isidentifier():
         raise PipelineLoadError(
             f"{checkpoint.folder / 'config.json'}: custom_pipelines.{task}.impl names no class: {info.get('impl')!r}.",
             hint=_AGAIN,

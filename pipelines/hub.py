@@ -11,11 +11,11 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pipesmith.pipelines.errors import HubError
+from pipesmith.pipelines.errors import HubError, ParameterError
 from pipesmith.pipelines.names import near_miss
 
 Result = TypeVar("Result")
@@ -23,6 +23,7 @@ Result = TypeVar("Result")
 _REPO_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 _WEIGHTS = re.compile(r".*\.(safetensors|bin|h5|msgpack|onnx|pt|pth|ckpt|gguf|ot|tflite|pb|mlmodel|npz|pkl)")
 _ATTEMPTS = 5
+_PATIENCE = 20.0  # seconds after which a fault is taken for lasting
 _FIRST_WAIT = 0.5  # seconds; doubled after each attempt
 
 
@@ -35,8 +36,16 @@ class HubAccess:
         offline: whether only the cache may be read.
     """
 
-    token: str | None = None
+    token: str | None = field(default=None, repr=False)
     offline: bool = False
+
+    def __post_init__(self) -> None:
+        if self.token is None:
+            return
+        token = self.token.strip()
+        if not token or not token.isascii() or not token.isprintable() or " " in token:
+            raise ParameterError("The token is empty, or holds characters that no token has.", hint="hf auth login")
+        object.__setattr__(self, "token", token)
 
 
 @dataclass(frozen=True)
@@ -138,11 +147,14 @@ def _not_cached(repo_id: str, revision: str | None) -> Snapshot:
 
 def _weights_of_one_format(names: Iterable[str]) -> list[str]:
     top = [name for name in names if "/" not in name]
-    for pattern in (r"(model|adapter_model).*\.safetensors", r"(pytorch_model|adapter_model).*\.bin"):
-        chosen = [name for name in top if re.fullmatch(pattern, name)]
-        if chosen:
-            return chosen
-    return [name for name in top if name in ("tf_model.h5", "flax_model.msgpack")]
+    wanted = []
+    for stems in (("model", "pytorch_model"), ("adapter_model", "adapter_model")):  # safetensors before PyTorch's own
+        for stem, ending in zip(stems, ("safetensors", "bin")):
+            chosen = [name for name in top if re.fullmatch(rf"{stem}(-\d+-of-\d+)?\.{ending}", name)]
+            if chosen:
+                wanted += chosen
+                break
+    return wanted or [name for name in top if name in ("tf_model.h5", "flax_model.msgpack")]
 
 
 def _download(repo_id: str, commit: str, names: list[str], access: HubAccess) -> Path:
@@ -158,11 +170,14 @@ def _download(repo_id: str, commit: str, names: list[str], access: HubAccess) ->
 
 def _retried(call: Callable[[], Result]) -> Result:
     """Call the Hub again, with growing pauses, where another attempt may help: 5xx, 429, and lost connections."""
+    start = time.monotonic()
     for attempt in range(1, _ATTEMPTS):
         try:
             return call()
         except Exception as error:  # re-raised unless it is a passing fault
             if not (_status(error) in (429, 500, 502, 503, 504) or _is_lost_connection(error)):
+                raise
+            if time.monotonic() - start > _PATIENCE:  # huggingface_hub tries again by itself, too
                 raise
         time.sleep(_FIRST_WAIT * 2 ** (attempt - 1))
     return call()
@@ -229,7 +244,7 @@ def hub_error(error: Exception, repo_id: str, revision: str | None, access: HubA
         revision: what was asked for.
         access: how it was asked.
     """
-    from huggingface_hub import constants, errors
+    from huggingface_hub import constants, errors, get_token
 
     if isinstance(error, HubError):
         return error
@@ -254,19 +269,31 @@ def hub_error(error: Exception, repo_id: str, revision: str | None, access: HubA
         return HubError(f"The token may not read {repo_id}.", hint="Give it read access, or log in as somebody else.")
     if status is not None:
         return HubError(
-            f"The Hub answered {status} for {repo_id}, {_ATTEMPTS} times."
+            f"The Hub answered {status} for {repo_id}, again and again."
             if status >= 500
             else f"The Hub answered {status} for {repo_id}.",
             hint="Try again later, or name a folder with --model.",
         )
-    if isinstance(error, (errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled)) or _is_unreachable(error):
+    if isinstance(error, (errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled)) or (
+        _is_unreachable(error) and not _is_lost_connection(error)
+    ):
         return HubError(
             f"{constants.ENDPOINT} cannot be reached, and {repo_id} is not in the cache.",
             hint="Check the network, or name a folder with --model.",
         )
     if isinstance(error, OSError) and error.errno is not None:
-        return HubError(f"{repo_id} cannot be stored: {error.strerror}.", hint="Make room, or move HF_HOME elsewhere.")
+        return HubError(
+            f"{repo_id} cannot be stored: {error.strerror}.",
+            hint="Look at the disk and at HF_HOME, where it would lie.",
+        )
+    if _is_lost_connection(error):
+        return HubError(
+            f"The connection to {constants.ENDPOINT} broke off again and again while {repo_id} was fetched.",
+            hint="Run again: what has arrived is kept.",
+        )
     first_line = str(error).strip().partition("\n")[0]
+    for secret in (access.token, get_token()):
+        first_line = first_line.replace(secret, "***") if secret else first_line
     return HubError(f"{repo_id} cannot be fetched: {type(error).__name__}: {first_line}.")
 
 

@@ -6,6 +6,7 @@ newly initialised weights, weights of another framework, an architecture that th
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -13,14 +14,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipesmith.pipelines import compat, trust
-from pipesmith.pipelines.checkpoint import Checkpoint, check_weights, code_files, code_modules, read_checkpoint
+from pipesmith.pipelines.checkpoint import (
+    Checkpoint,
+    check_weights,
+    code_files,
+    code_modules,
+    holds_weights,
+    read_checkpoint,
+)
 from pipesmith.pipelines.compat.remote import load_remote_class, prepare_remote_code
-from pipesmith.pipelines.errors import ParameterError, PipeError, PipelineLoadError
+from pipesmith.pipelines.errors import HubError, ParameterError, PipeError, PipelineLoadError
 from pipesmith.pipelines.hub import HubAccess, Snapshot, fetch_small_files, fetch_weights, is_repo_id
 from pipesmith.pipelines.names import near_miss
 from pipesmith.pipelines.project import find_project
 from pipesmith.pipelines.registry import DefaultModel, ModelClass, PipelineEntry
-from pipesmith.pipelines.source import ClassReference
+from pipesmith.pipelines.source import ClassReference, module_file
 from pipesmith.pipelines.targets import LoadOptions, Target, resolve
 from pipesmith.pipelines.user_code import describe, failure_hint, load_class, missing_library, user_frame
 
@@ -53,6 +61,11 @@ def load(target: Target, options: LoadOptions) -> Any:
     code_revision = _require_trust([checkpoint] if remote is None else [remote, checkpoint], entry, options)
     if snapshot is not None:
         fetch_weights(snapshot, options.access)
+    if snapshot is not None and not snapshot.names and not holds_weights(checkpoint):
+        raise HubError(
+            f"The weights of {checkpoint.name} are not in the cache, and the Hub was not asked.",
+            hint="Run once without --offline and HF_HUB_OFFLINE.",
+        )
     check_weights(checkpoint)
     prepare_remote_code(
         code_modules(checkpoint), checkpoint.folder, code_revision=code_revision, token=options.access.token
@@ -128,7 +141,7 @@ def _open_checkpoint(
             hint="--model takes a folder, a repository (user/repo), or tiny for random weights.",
         )
     snapshot = fetch_small_files(model.model, model.revision, options.access)
-    return read_checkpoint(snapshot.folder, str(snapshot)), snapshot
+    return read_checkpoint(snapshot.folder, str(snapshot), model.model), snapshot
 
 
 def _entry_checkpoint(entry: PipelineEntry) -> Checkpoint | None:
@@ -144,29 +157,34 @@ def _require_trust(checkpoints: Sequence[Checkpoint], entry: PipelineEntry, opti
     Returns:
         The commit of another repository whose code the checkpoint names; None if there is none.
     """
-    files: dict[Path, None] = {}
+    files: dict[Path, str] = {}
     others: dict[str, list[str]] = {}
     for checkpoint in checkpoints:
         task = entry.task if checkpoint is checkpoints[0] and entry.origin == "checkpoint" else None
         modules = code_modules(checkpoint, task)
-        files.update(dict.fromkeys(code_files(checkpoint.folder, modules.pop("", []))))
+        files.update(_shown(checkpoint.folder, modules.pop("", [])))
         others |= modules
-    commit = None
+    commits = [checkpoint.folder.name for checkpoint in checkpoints if checkpoint.names_itself]
     name = " and ".join(dict.fromkeys(checkpoint.name for checkpoint in checkpoints))
     for repo_id, modules_of_other in others.items():
         other = fetch_small_files(repo_id, None, options.access)
-        files.update(dict.fromkeys(code_files(other.folder, modules_of_other)))
-        name += f", with code of {other},"
-        commit = other.commit
-    if len(others) > 1:
+        files.update(_shown(other.folder, modules_of_other, f"{repo_id}: "))
+        name += f" and {other}"
+        commits.append(other.commit)
+    if len(set(commits)) > 1:
         raise PipelineLoadError(
-            f"{name} names code of several other repositories ({', '.join(others)}).",
-            hint="Copy their code beside it, so that one commit pins it all.",
+            f"{name} name code of each other, and only one of them can be pinned.",
+            hint="Copy the code into one repository, so that one commit pins it all.",
         )
-    trust.require(name, list(files), trusted=options.trust_remote_code)
+    trust.require(name, files, trusted=options.trust_remote_code)
     if files:
         options.notify(f"The code of {name} runs, as --trust-remote-code says.")
-    return commit
+    return commits[0] if commits else None
+
+
+def _shown(folder: Path, modules: Sequence[str], prefix: str = "") -> dict[Path, str]:
+    """Return the files of code in a folder, and how each is shown: by its path there."""
+    return {file: f"{prefix}{os.path.relpath(file, folder)}" for file in code_files(folder, modules)}
 
 
 def _own_class(entry: PipelineEntry) -> type[Any]:
@@ -181,7 +199,7 @@ def _remote_class(entry: PipelineEntry, checkpoint: Checkpoint) -> type[Any]:
     """Load a pipeline class that a checkpoint brings, as transformers does."""
     reference = entry.pipeline_class
     assert isinstance(reference, ClassReference) and reference.file
-    with _failing(f"The pipeline code of {checkpoint.name}"):
+    with _failing(f"The pipeline code of {checkpoint.name}", checkpoint.folder):
         return load_remote_class(reference.file.stem, reference.name, checkpoint.folder)
 
 
@@ -437,18 +455,23 @@ def _device(device: Any) -> Any:
 
 
 @contextmanager
-def _failing(what: str) -> Iterator[None]:
+def _failing(what: str, folder: Path | None = None) -> Iterator[None]:
     """Turn whatever transformers raises while loading one thing into a sentence about it."""
     try:
         yield
     except PipeError:
         raise
     except Exception as error:
-        raise _failed(f"{what} cannot be loaded", error) from error
+        raise _failed(f"{what} cannot be loaded", error, folder) from error
 
 
-def _failed(what: str, error: Exception) -> PipelineLoadError:
+def _failed(what: str, error: Exception, folder: Path | None = None) -> PipelineLoadError:
     library = missing_library(error)
+    if library is not None and folder is not None and module_file(folder / library) is not None:
+        return PipelineLoadError(
+            f"{what}: it imports {library} as if that were installed, and it is a file beside it.",
+            hint=f"In the repository write `from .{library} import ...`, as transformers' loader wants it.",
+        )
     if library is not None:
         return PipelineLoadError(f"{what}: it needs {library}.", hint=f"Install it: pip install {library}")
     return PipelineLoadError(f"{what}: {describe(error)}.{user_frame(error)}", hint=failure_hint(error))

@@ -191,7 +191,7 @@ def _repository_target(repo_id: str, options: LoadOptions, project: Project | No
                 hint=f"Fetch its small files: hf download {repo_id} --include '*.json' '*.py'",
             )
         snapshot = found
-    checkpoint = read_checkpoint(snapshot.folder, str(snapshot))
+    checkpoint = read_checkpoint(snapshot.folder, str(snapshot), repo_id)
     target = _checkpoint_target(checkpoint, DefaultModel(repo_id, snapshot.commit), options, project)
     return replace(target, is_pinned=True)
 

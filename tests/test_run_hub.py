@@ -209,3 +209,81 @@ def test_repository_that_plain_transformers_of_either_line_pushed(
     for ran, wanted in zip((alone, pair), expected):
         assert ran.rows[0]["label"] == wanted["label"]
         assert ran.rows[0]["logits"] == pytest.approx(wanted["logits"], abs=1e-4)
+
+
+def test_custom_generate_is_code(shell: Pipe, hub: Hub, folder: Path) -> None:
+    from pipesmith.pipelines.testing import tiny_model
+
+    files = files_of(Path(tiny_model("AutoModelForCausalLM").path))
+    generate = MARKER + "def generate(model, *args, **kwargs): return kwargs['input_ids']\n"
+    hub.create("alice/chat", {**files, "custom_generate/generate.py": generate})
+    refused(shell("run", "text-generation", "--model", "alice/chat", "words"), "custom_generate/generate.py")
+    assert not (folder / "ran").exists()
+
+
+def test_reference_to_itself_stays_at_its_commit(shell: Pipe, hub: Hub, folder: Path, tiny_checkpoint: Path) -> None:
+    """As transformers writes it into what is pushed again: user/repo--module.Class."""
+    files = files_of(
+        tiny_checkpoint,
+        model_type="bert2",
+        auto_map={name: f"alice/own--code.{name}2" for name in ("AutoConfig", "AutoModelForSequenceClassification")},
+    )
+    code = """
+    from transformers import BertConfig, BertForSequenceClassification
+    class AutoConfig2(BertConfig): model_type = "bert2"
+    class AutoModelForSequenceClassification2(BertForSequenceClassification): config_class = AutoConfig2
+    """
+    write(folder, {"code/code.py": code})
+    first = hub.create("alice/own", {**files, "code.py": (folder / "code" / "code.py").read_bytes()})
+    hub.commit("alice/own", {"code.py": "open('evil', 'w').close()\n" + (folder / "code" / "code.py").read_text()})
+    run = ["run", "text-classification", "--model", "alice/own", "--revision", first, "--trust-remote-code", "words"]
+    ran = shell(*run)
+    assert ran.code == 0, ran.err
+    assert ran.err.count("at commit") == 1 and first in ran.err
+    assert not (folder / "evil").exists()
+
+
+def test_pipeline_of_another_repository(shell: Pipe, hub: Hub, tiny_checkpoint: Path) -> None:
+    pipelines = {"length": {**CUSTOM["length"], "impl": "bob/code--length.LengthPipeline"}}
+    hub.create("alice/borrowed", files_of(tiny_checkpoint, custom_pipelines=pipelines))
+    ran = shell("run", "alice/borrowed", "--trust-remote-code", "words")
+    refused(ran, "bob/code", "pipe run bob/code")
+    assert not hub.seen("*", "*code*")
+
+
+def test_siblings_of_a_repository_are_listed_and_never_looked_for_on_pypi(
+    shell: Pipe, hub: Hub, tiny_checkpoint: Path
+) -> None:
+    source = "from . import one\nfrom .sub.two import TWO\nimport three\n" + LENGTH_PIPELINE
+    code = {"length.py": source, "one.py": "", "sub/two.py": "TWO = 2\n", "sub/__init__.py": "", "three.py": ""}
+    hub.create("alice/parts", {**files_of(tiny_checkpoint, custom_pipelines=CUSTOM), **code})
+    refused(shell("run", "alice/parts", "words"), "length.py", "one.py", "sub/two.py", "three.py")
+    lone = {"length.py": "import three\n" + LENGTH_PIPELINE, "three.py": ""}
+    hub.create("alice/bare", {**files_of(tiny_checkpoint, custom_pipelines=CUSTOM), **lone})
+    ran = shell("run", "alice/bare", "--trust-remote-code", "words")
+    assert ran.code == 0 or ("pip install" not in ran.err and "from .three import" in ran.err)
+
+
+def test_odd_tokens_are_refused_and_never_shown(shell: Pipe, hub: Hub, tiny_checkpoint: Path) -> None:
+    hub.create("alice/secret", files_of(tiny_checkpoint), private=True)
+    run = ["run", "text-classification", "--model", "alice/secret", "words", "--token"]
+    assert shell(*run, f"{hub.token('alice')}\n", user=None).code == 0
+    for token in ("", "hf_s\u00e9cret", "hf_se cret"):
+        ran = shell(*run, token, user=None)
+        assert ran.code == 2 and "token" in ran.err and "cret" not in ran.err
+
+
+def test_weights_that_never_arrived(shell: Pipe, hub: Hub, custom: str, tiny_checkpoint: Path) -> None:
+    run = ["run", "alice/length", "--trust-remote-code", "words"]
+    shell("run", "alice/length", "words")  # refused, with the small files in the cache
+    refused(shell(*run, "--offline"), "weights", "not in the cache")
+    hub.create("alice/adapter", {**files_of(tiny_checkpoint), "adapter_model.bin": b"x"})
+    shell("run", "text-classification", "--model", "alice/adapter", "words")
+    assert hub.seen("GET", "*model.safetensors")
+
+
+def test_urls_of_downloads_are_not_shown(shell: Pipe, hub: Hub, tiny_checkpoint: Path) -> None:
+    hub.create("alice/tiny", files_of(tiny_checkpoint))
+    hub.fail("GET", "/download/*", drop=3000)
+    ran = shell("run", "text-classification", "--model", "alice/tiny", "words")
+    assert "signature" not in ran.err and "http" not in ran.err.replace(hub.endpoint, "")

@@ -69,6 +69,8 @@ def prepare_remote_code(
     for repo_id, names in modules.items():
         arguments = {"revision": code_revision, "token": token} if repo_id else {}
         for name in names:
+            if "/" in name:  # custom_generate/generate is loaded in a way of its own
+                continue
             try:
                 _put(get_cached_module_file(repo_id or str(folder), f"{name}.py", **arguments))
             except (OSError, ImportError, ValueError, SyntaxError):
