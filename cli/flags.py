@@ -7,6 +7,7 @@ read from source: nothing of the task is executed.
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -104,6 +105,9 @@ class TaskCommand(TyperCommand):
             super().format_help(ctx, formatter)
             return
         formatter.write_usage(f"{ctx.command_path} {request.name}", "[FLAGS] [INPUTS]...")
+        formatter.write_paragraph()
+        with formatter.indentation():
+            formatter.write_text(f"Example: {ctx.command_path} {_example(request)}")
         _write_task(formatter, request, _general_flags(self, ctx))
         super().format_options(ctx, formatter)
         self.format_epilog(ctx, formatter)
@@ -370,6 +374,18 @@ def parse_object(text: str | None, option: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ParameterError(f"{option} takes a JSON object, not {text!r}.", hint=f"For example {option} '{{}}'.")
     return value
+
+
+_EXAMPLES = {"text": '"some text"', "image": "photo.png", "audio": "speech.wav", "video": "clip.mp4"}
+
+
+def _example(request: TaskRequest) -> str:
+    """Return a command that can be pasted: it runs as it stands if its input is there."""
+    entry, signature = request.target.entry, request.signature
+    takes_json = signature is not None and signature.input is not None and signature.input.takes_json
+    inputs = "'{...}'" if takes_json else _EXAMPLES.get(entry.type, "INPUT")
+    model = "" if request.target.model else " --model tiny"
+    return f"{shlex.quote(request.name)}{model} {inputs}"
 
 
 _GROUPS = {

@@ -268,6 +268,11 @@ def _load_model(entry: PipelineEntry, checkpoint: Checkpoint, options: LoadOptio
         _check_loaded(live, info, checkpoint, candidate, options)
         return live
     assert first_error is not None
+    if "weights_only" in str(first_error) or "Weights only load failed" in str(first_error):
+        raise PipelineLoadError(
+            f"The weights of {checkpoint.name} hold more than weights: to read them would run code.",
+            hint="Use weights in safetensors, or ask their author for them.",
+        ) from first_error
     saved_with = checkpoint.config.get("transformers_version") if code_modules(checkpoint) else None
     raise PipelineLoadError(
         f"The weights of {checkpoint.name} do not load as {taken[0].__name__}: {describe(first_error)}."

@@ -138,6 +138,7 @@ def _user_place(error: BaseException) -> tuple[str, int] | None:
 
 
 def _is_users(filename: str) -> bool:
+    filename = str(Path(filename).resolve()) if not filename.startswith("<") else filename
     if filename.startswith("<") or (filename.startswith(_OURS) and not filename.startswith(_BUILTIN)):
         return False
     library_roots = [sys.prefix, sys.base_prefix]

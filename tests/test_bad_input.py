@@ -322,3 +322,16 @@ def test_output_that_cannot_be_written(project: Path) -> None:
         executable="/bin/bash",
     )
     assert done.returncode == 0 and done.stderr.count("\n") <= 1 and done.stdout.count("\n") == 1
+
+
+def test_weights_that_would_run_code(pipe: Pipe, folder: Path, checkpoint: Path) -> None:
+    import pickle
+
+    class Evil:
+        def __reduce__(self) -> tuple[object, tuple[str, str]]:
+            return open, ("ran", "w")
+
+    (checkpoint / "model.safetensors").unlink()
+    (checkpoint / "pytorch_model.bin").write_bytes(pickle.dumps({"weight": Evil()}))
+    refused(pipe("run", checkpoint, "x"), 1, "hold more than weights", hint="safetensors")
+    assert not (folder / "ran").exists()
