@@ -81,3 +81,13 @@ class ContractError(PipeError):
 
 class PublishError(PipeError):
     """A repository cannot be published."""
+
+
+def causes(error: BaseException) -> list[BaseException]:
+    """Return an exception and those that it came from, in turn."""
+    chain: list[BaseException] = []
+    current: BaseException | None = error
+    while current is not None and current not in chain:
+        chain.append(current)
+        current = current.__cause__ or current.__context__
+    return chain

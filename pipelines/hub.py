@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pipesmith.pipelines.errors import HubError, ParameterError
+from pipesmith.pipelines.errors import HubError, ParameterError, causes
 from pipesmith.pipelines.names import near_miss
 
 Result = TypeVar("Result")
@@ -183,17 +183,8 @@ def _retried(call: Callable[[], Result]) -> Result:
     return call()
 
 
-def _chain(error: BaseException) -> list[BaseException]:
-    chain: list[BaseException] = []
-    current: BaseException | None = error
-    while current is not None and current not in chain:
-        chain.append(current)
-        current = current.__cause__ or current.__context__
-    return chain
-
-
 def _status(error: BaseException) -> int | None:
-    for one in _chain(error):
+    for one in causes(error):
         response: Any = getattr(one, "response", None)
         if response is not None and isinstance(getattr(response, "status_code", None), int):
             return int(response.status_code)
@@ -221,17 +212,17 @@ _UNREACHABLE = {
 
 
 def _is_lost_connection(error: BaseException) -> bool:
-    return any(type(one).__name__ in _LOST for one in _chain(error)) and not _is_refused(error)
+    return any(type(one).__name__ in _LOST for one in causes(error)) and not _is_refused(error)
 
 
 def _is_refused(error: BaseException) -> bool:
     return any(
-        isinstance(one, ConnectionRefusedError) or "NewConnectionError" in type(one).__name__ for one in _chain(error)
+        isinstance(one, ConnectionRefusedError) or "NewConnectionError" in type(one).__name__ for one in causes(error)
     )
 
 
 def _is_unreachable(error: BaseException) -> bool:
-    names = {type(one).__name__ for one in _chain(error)}
+    names = {type(one).__name__ for one in causes(error)}
     return bool(names & (_UNREACHABLE | _LOST)) or (_status(error) or 0) >= 500
 
 

@@ -7,6 +7,7 @@ newly initialised weights, weights of another framework, an architecture that th
 from __future__ import annotations
 
 import os
+import pickle
 from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -23,7 +24,7 @@ from pipesmith.pipelines.checkpoint import (
     read_checkpoint,
 )
 from pipesmith.pipelines.compat.remote import load_remote_class, prepare_remote_code
-from pipesmith.pipelines.errors import HubError, ParameterError, PipeError, PipelineLoadError
+from pipesmith.pipelines.errors import HubError, ParameterError, PipeError, PipelineLoadError, causes
 from pipesmith.pipelines.hub import HubAccess, Snapshot, fetch_small_files, fetch_weights, is_repo_id
 from pipesmith.pipelines.names import near_miss
 from pipesmith.pipelines.project import find_project
@@ -268,7 +269,7 @@ def _load_model(entry: PipelineEntry, checkpoint: Checkpoint, options: LoadOptio
         _check_loaded(live, info, checkpoint, candidate, options)
         return live
     assert first_error is not None
-    if "weights_only" in str(first_error) or "Weights only load failed" in str(first_error):
+    if any(isinstance(error, pickle.UnpicklingError) for error in causes(first_error)):
         raise PipelineLoadError(
             f"The weights of {checkpoint.name} hold more than weights: to read them would run code.",
             hint="Use weights in safetensors, or ask their author for them.",

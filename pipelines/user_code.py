@@ -112,6 +112,7 @@ def failure_hint(error: BaseException, saved_with: object = None) -> str:
 def describe(error: BaseException) -> str:
     """Name an exception and its first line, such as "KeyError: 'text'"."""
     text = re.sub(r"_pipe_user_\w+\.", "", str(error).strip().partition("\n")[0])
+    text = re.sub(r"\x1b\[[0-9;]*m", "", text)  # torch writes in colours
     return f"{type(error).__name__}: {text}".rstrip(": .")
 
 
