@@ -29,7 +29,7 @@ from pipesmith.pipelines.hub import HubAccess, Snapshot, fetch_small_files, fetc
 from pipesmith.pipelines.names import near_miss
 from pipesmith.pipelines.project import find_project
 from pipesmith.pipelines.registry import DefaultModel, ModelClass, PipelineEntry
-from pipesmith.pipelines.source import ClassReference, module_file
+from pipesmith.pipelines.source import ClassReference
 from pipesmith.pipelines.targets import LoadOptions, Target, resolve
 from pipesmith.pipelines.user_code import describe, failure_hint, load_class, missing_library, user_frame
 
@@ -200,7 +200,7 @@ def _remote_class(entry: PipelineEntry, checkpoint: Checkpoint) -> type[Any]:
     """Load a pipeline class that a checkpoint brings, as transformers does."""
     reference = entry.pipeline_class
     assert isinstance(reference, ClassReference) and reference.file
-    with _failing(f"The pipeline code of {checkpoint.name}", checkpoint.folder):
+    with _failing(f"The pipeline code of {checkpoint.name}"):
         return load_remote_class(reference.file.stem, reference.name, checkpoint.folder)
 
 
@@ -461,23 +461,18 @@ def _device(device: Any) -> Any:
 
 
 @contextmanager
-def _failing(what: str, folder: Path | None = None) -> Iterator[None]:
+def _failing(what: str) -> Iterator[None]:
     """Turn whatever transformers raises while loading one thing into a sentence about it."""
     try:
         yield
     except PipeError:
         raise
     except Exception as error:
-        raise _failed(f"{what} cannot be loaded", error, folder) from error
+        raise _failed(f"{what} cannot be loaded", error) from error
 
 
-def _failed(what: str, error: Exception, folder: Path | None = None) -> PipelineLoadError:
+def _failed(what: str, error: Exception) -> PipelineLoadError:
     library = missing_library(error)
-    if library is not None and folder is not None and module_file(folder / library) is not None:
-        return PipelineLoadError(
-            f"{what}: it imports {library} as if that were installed, and it is a file beside it.",
-            hint=f"In the repository write `from .{library} import ...`, as transformers' loader wants it.",
-        )
     if library is not None:
         return PipelineLoadError(f"{what}: it needs {library}.", hint=f"Install it: pip install {library}")
     return PipelineLoadError(f"{what}: {describe(error)}.{user_frame(error)}", hint=failure_hint(error))

@@ -343,7 +343,8 @@ def test_what_was_supplied_is_not_saved(folder: Path) -> None:
     live.save_pretrained(folder / "saved")
     assert "prefix" not in json.loads((folder / "saved" / "config.json").read_text())
     assert json.loads((folder / "saved" / "generation_config.json").read_text())["max_length"] == 14
-    assert live("once upon a time") == near(NUMBERS["results"]["generation"][0]) or live.model.config.prefix is None
+    moved = {**NUMBERS["results"]["generation"][0], "config": [None, None]}  # saving moves them, on 4.57.6 as well
+    assert live("once upon a time") == moved
 
 
 # ---- What is gone -----------------------------------------------------------------------------------------------

@@ -251,17 +251,18 @@ def test_pipeline_of_another_repository(shell: Pipe, hub: Hub, tiny_checkpoint: 
     assert not hub.seen("*", "*code*")
 
 
-def test_siblings_of_a_repository_are_listed_and_never_looked_for_on_pypi(
+def test_siblings_of_a_repository_are_listed_and_import_in_every_style(
     shell: Pipe, hub: Hub, tiny_checkpoint: Path
 ) -> None:
     source = "from . import one\nfrom .sub.two import TWO\nimport three\n" + LENGTH_PIPELINE
     code = {"length.py": source, "one.py": "", "sub/two.py": "TWO = 2\n", "sub/__init__.py": "", "three.py": ""}
     hub.create("alice/parts", {**files_of(tiny_checkpoint, custom_pipelines=CUSTOM), **code})
     refused(shell("run", "alice/parts", "words"), "length.py", "one.py", "sub/two.py", "three.py")
-    lone = {"length.py": "import three\n" + LENGTH_PIPELINE, "three.py": ""}
-    hub.create("alice/bare", {**files_of(tiny_checkpoint, custom_pipelines=CUSTOM), **lone})
-    ran = shell("run", "alice/bare", "--trust-remote-code", "words")
-    assert ran.code == 0 or ("pip install" not in ran.err and "from .three import" in ran.err)
+    ran = shell("run", "alice/parts", "--trust-remote-code", "words")
+    assert ran.code == 0, ran.err
+    lone = {"length.py": "import nowhere_at_all\n" + LENGTH_PIPELINE}
+    hub.create("alice/lone", {**files_of(tiny_checkpoint, custom_pipelines=CUSTOM), **lone})
+    refused(shell("run", "alice/lone", "--trust-remote-code", "words"), "pip install nowhere_at_all")
 
 
 def test_odd_tokens_are_refused_and_never_shown(shell: Pipe, hub: Hub, tiny_checkpoint: Path) -> None:

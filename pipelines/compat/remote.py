@@ -20,7 +20,7 @@ from typing import Any
 
 from pipesmith.pipelines.compat.classes import adapt_class
 from pipesmith.pipelines.compat.table import needed
-from pipesmith.pipelines.modules import UserLoader, user_builtins
+from pipesmith.pipelines.modules import UserLoader, import_file, user_builtins
 
 _packages: set[str] = set()  # those of transformers' cache whose modules are loaded here
 
@@ -39,7 +39,12 @@ def load_remote_class(module: str, name: str, folder: Path) -> type[Any]:
     from transformers.dynamic_module_utils import get_class_from_dynamic_module
 
     prepare_remote_code({"": [module]}, folder)
-    found = get_class_from_dynamic_module(f"{module}.{name}", str(folder))
+    try:
+        found = get_class_from_dynamic_module(f"{module}.{name}", str(folder))
+    except (ImportError, FileNotFoundError):
+        # transformers' loader copies the files that `from .x import` names and no others: sub-packages,
+        # `from . import x` and `import x` are read from the folder itself, as those of a user's own file are.
+        found = getattr(import_file(folder / f"{module}.py"), name)
     assert isinstance(found, type)
     return adapt_class(found)
 
