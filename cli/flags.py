@@ -17,6 +17,7 @@ import typer
 from typer.core import TyperCommand
 
 from pipesmith.cli import output, quiet
+from pipesmith.cli.options import SECTIONS
 from pipesmith.pipelines.errors import ParameterError, PipeError
 
 if TYPE_CHECKING:  # imported where a task is read: `pipe --help` needs none of it
@@ -111,6 +112,18 @@ class TaskCommand(TyperCommand):
         _write_task(formatter, request, _general_flags(self, ctx))
         super().format_options(ctx, formatter)
         self.format_epilog(ctx, formatter)
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write the general options in sections."""
+        sections: dict[str, list[tuple[str, str]]] = {title: [] for title in [*SECTIONS, "Options"]}
+        for param in self.get_params(ctx):
+            record = param.get_help_record(ctx)
+            if record is not None and param.param_type_name == "option":
+                sections[getattr(param, "rich_help_panel", None) or "Options"].append(record)
+        for title, records in sections.items():
+            if records:
+                with formatter.section(title):
+                    formatter.write_dl(records)
 
     def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
         """Offer the task's flags beside the general ones."""

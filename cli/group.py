@@ -34,9 +34,10 @@ class PipeGroup(TyperGroup):
         except typer.TyperException as error:
             output.print_usage_error(error)
             code = error.exit_code
-        except typer.Abort:
-            output.note("Aborted.")
-            code = 1
+        except typer.Abort as error:
+            interrupted = isinstance(error.__cause__, KeyboardInterrupt)
+            output.note("Interrupted." if interrupted else "Aborted.")
+            code = 130 if interrupted else 1
         sys.exit(code)
 
     def invoke(self, ctx: Any) -> Any:

@@ -1,32 +1,173 @@
-"""What was typed or piped in, as inputs of a pipeline."""
+"""What was typed, piped in or named with --input, as rows for a pipeline."""
 
 from __future__ import annotations
 
 import json
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from pipesmith.cli import output
+from pipesmith.cli.flags import TaskRequest
 from pipesmith.pipelines.errors import InputError, ParameterError
+from pipesmith.pipelines.records.columns import INPUT, ColumnMap, map_columns, parse_mapping, place
+from pipesmith.pipelines.records.opening import MEDIA, STDIN, Records, matching, select
+from pipesmith.pipelines.records.record import ReadOptions, Record
 
 if TYPE_CHECKING:
+    from pipesmith.pipelines.hub import HubAccess
     from pipesmith.pipelines.signature import Signature
 
 
-def inline_rows(inputs: Sequence[str], signature: Signature | None, *, as_json: bool) -> Iterator[Any]:
-    """Return the inputs that stand on the command line.
+@dataclass(frozen=True)
+class InputOptions:
+    """What the command line says of inputs.
 
-    They are text, unless --json is given or the first parameter of `preprocess` is annotated as a dict or a list.
+    Args:
+        arguments: the inputs that stand on it.
+        files: those named with --input.
+        as_json: whether arguments, and lines of stdin, are JSON.
+        format: of the files.
+        split: of data sets.
+        reading: how files are read.
+        columns: each "NAME=COLUMN".
+        skip: how many rows are left out at the start.
+        limit: how many rows are taken at most.
+        sample: how many of those are drawn.
+        seed: of the drawing.
+        allow_private_urls: whether files may name hosts of this network.
+    """
+
+    arguments: Sequence[str] = ()
+    files: Sequence[str] = ()
+    as_json: bool = False
+    format: str | None = None
+    split: str | None = None
+    reading: ReadOptions = field(default_factory=ReadOptions)
+    columns: Sequence[str] = ()
+    skip: int = 0
+    limit: int | None = None
+    sample: int | None = None
+    seed: int = 0
+    allow_private_urls: bool = False
+
+    @property
+    def has_files(self) -> bool:
+        """Whether rows come from files, or from stdin in a format."""
+        return bool(self.files) or self.format is not None
+
+
+@dataclass(frozen=True)
+class Feed:
+    """Rows for a pipeline.
+
+    Args:
+        rows: the rows.
+        columns: which of their columns is what; None if there are no rows.
+        known_columns: those that every row has, in order; none if rows may differ.
+        schema: the pyarrow.Schema of the columns, or None.
+        files: what the rows are read from, which knows how far that is; None for typed inputs.
+        several: whether there is more than one row, as far as is known.
+        typed: whether the inputs were typed: then their URLs are the user's own.
+    """
+
+    rows: Iterator[Record]
+    columns: ColumnMap | None
+    known_columns: tuple[str, ...] = ()
+    schema: Any = None
+    files: Records | None = None
+    several: bool = True
+    typed: bool = False
+
+
+def open_feed(ctx: typer.Context, request: TaskRequest, options: InputOptions, access: HubAccess) -> Feed:
+    """Open the inputs of a run.
 
     Raises:
-        InputError: an input is not JSON where JSON is wanted.
+        ParameterError: options contradict each other, or a mapping names no parameter.
+        InputError: a file cannot be read, or no column can be told to be the input.
+        typer.Exit: no input at all, and stdin is a terminal (exit code 2).
     """
-    as_json = as_json or _takes_json(signature)
-    for number, text in enumerate(inputs, 1):
-        if text == "-":
+    _check(options)
+    if options.has_files:
+        feed = _of_files(request, options, access)
+    elif list(options.arguments) not in ([], [STDIN]):
+        feed = _of_arguments(request, options)
+    else:
+        feed = _of_stdin(ctx, request, options)
+    rows = select(feed.rows, skip=options.skip, limit=options.limit, sample=options.sample, seed=options.seed)
+    return replace(feed, rows=rows)
+
+
+def _check(options: InputOptions) -> None:
+    if options.arguments and options.has_files:
+        raise ParameterError(
+            f"Inputs come from the command line ({options.arguments[0]!r}) or from --input, not both.",
+            hint="Leave one out. A flag's value that stands alone is taken for an input.",
+        )
+    if options.split is not None and not options.files:
+        raise ParameterError("--split is of a data set: name it with --input.")
+    if options.columns and not options.has_files:
+        raise ParameterError("--column maps columns of a file: name it with --input.")
+
+
+def _of_files(request: TaskRequest, options: InputOptions, access: HubAccess) -> Feed:
+    records = Records(
+        options.files or [STDIN],
+        options.reading,
+        format=options.format,
+        split=options.split,
+        access=access,
+        stdin=sys.stdin.buffer if sys.stdin is not None else None,
+        notify=output.note,
+    )
+    with ExitStack() as stack:
+        stack.callback(records.close)
+        rows = iter(records)
+        columns = records.columns
+        if columns is None:
+            columns, rows = _columns_of_first(rows)
+        mapped = None
+        if columns is not None:
+            mapping = parse_mapping(options.columns)
+            kind = request.target.entry.type
+            mapped = map_columns(columns, request.signature, kind, mapping, given=request.values)
+            if len(columns) > 1:
+                output.note(f"Columns: {mapped}")
+        stack.pop_all()
+    media = all(one.kind == "media" for one in records.inputs)
+    return Feed(rows, mapped, tuple(records.columns or ()), records.schema, records, typed=media)
+
+
+def _columns_of_first(rows: Iterator[Record]) -> tuple[Sequence[str] | None, Iterator[Record]]:
+    """Return the columns of the first good row, and all rows again; None if there is none."""
+    read: list[Record] = []
+    for record in rows:
+        read.append(record)
+        if record.error is None:
+            return list(record.values), chain(read, rows)
+        if len(read) == 1_000:
+            raise record.error
+    return None, iter(read)
+
+
+def _of_arguments(request: TaskRequest, options: InputOptions) -> Feed:
+    """Return the inputs on the command line: text, JSON if that is asked for or wanted, or files of the task's kind."""
+    kind = request.target.entry.type
+    as_json = options.as_json or _takes_json(request.signature)
+    column = INPUT if as_json else _column_of(kind)
+    texts = list(options.arguments)
+    if kind in MEDIA and not as_json:
+        texts = [name for text in texts for name in ([] if Path(text).exists() else matching(text)) or [text]]
+    records: list[Record] = []
+    for number, text in enumerate(texts, 1):
+        if text == STDIN:
             raise ParameterError(
                 "- stands alone: either stdin is read, or the inputs on the command line.",
                 hint="Leave the - or the other inputs out.",
@@ -37,46 +178,45 @@ def inline_rows(inputs: Sequence[str], signature: Signature | None, *, as_json: 
             raise InputError(
                 f"Input {number} is not UTF-8: {text!r}.", hint="Convert it first, for example with iconv -t utf-8."
             ) from error
-    return iter([_json(text, f"input {number}") if as_json else text for number, text in enumerate(inputs, 1)])
+        records.append(Record({column: _json(text, f"input {number}") if as_json else text}, number, ""))
+    return Feed(iter(records), ColumnMap(column), (column,), several=len(records) > 1, typed=True)
 
 
-def stdin_rows(ctx: typer.Context, signature: Signature | None, *, asked: bool, as_json: bool) -> Iterator[Any]:
-    """Return the lines of stdin as inputs, each as it comes.
-
-    Args:
-        ctx: the command, whose help is printed if nobody is going to type anything.
-        signature: the task's.
-        asked: whether "-" was given.
-        as_json: whether each line is JSON.
-
-    Raises:
-        typer.Exit: no input at all, and stdin is a terminal (exit code 2).
-    """
+def _of_stdin(ctx: typer.Context, request: TaskRequest, options: InputOptions) -> Feed:
+    """Return the lines of stdin, each as it comes; `-` for a task of images, sounds or videos is one of them."""
+    asked = bool(options.arguments)
     if not asked and (sys.stdin is None or sys.stdin.isatty()):
         output.note(ctx.get_help())
         raise typer.Exit(2)
-    return _lines(as_json or _takes_json(signature))
+    kind = request.target.entry.type
+    as_json = options.as_json or _takes_json(request.signature)
+    if asked and kind in MEDIA and not as_json:
+        limit = options.reading.max_row_bytes
+        data = sys.stdin.buffer.read(limit + 1)
+        if len(data) > limit:
+            raise InputError(f"stdin holds more than {limit:,} bytes.", hint="--max-row-bytes allows more.")
+        if not data:
+            raise InputError("stdin is empty: there is no input.", hint=f"Pipe the bytes of the {kind} in.")
+        return Feed(iter([Record({"bytes": data}, 1, "")]), ColumnMap("bytes"), ("bytes",), several=False, typed=True)
+    records = Records([STDIN], options.reading, format="txt", stdin=sys.stdin.buffer, notify=output.note)
+    if as_json:
+        return Feed(_json_lines(records), ColumnMap(INPUT), (INPUT,))
+    return Feed(iter(records), ColumnMap("text"), ("text",))
 
 
-def _lines(as_json: bool) -> Iterator[Any]:
-    number = 0
-    raw = iter(sys.stdin.buffer.readline, b"")  # a line at a time: iterating over stdin itself reads ahead
-    for number, line in enumerate(raw, 1):
-        try:
-            text = line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
-        except UnicodeDecodeError as error:
-            raise InputError(
-                f"Line {number} of stdin is not UTF-8 (byte {error.start + 1}: 0x{line[error.start]:02x}).",
-                hint="Convert it first, for example with iconv -t utf-8.",
-            ) from error
-        if not as_json:
-            yield text
-        elif text.strip():  # an empty line is no JSON, and no row
-            yield _json(text, f"line {number} of stdin")
-    if number == 0:
-        raise InputError(
-            "stdin is empty: there is no input.", hint="Write the inputs after the task, or pipe lines in."
-        )
+def _json_lines(records: Records) -> Iterator[Record]:
+    for record in records:
+        if record.error is not None:
+            yield record
+        elif record.values["text"].strip():  # an empty line is no JSON, and no row
+            try:
+                yield replace(record, values={INPUT: _json(record.values["text"], place(record))})
+            except InputError as error:
+                yield replace(record, error=error)
+
+
+def _column_of(kind: str) -> str:
+    return "file" if kind in MEDIA else "text"
 
 
 def _takes_json(signature: Signature | None) -> bool:
@@ -91,3 +231,17 @@ def _json(text: str, where: str) -> Any:
             f"{where} is not JSON: {error.msg} at column {error.colno}.",
             hint='The task takes a JSON object or list, such as \'{"text": "..."}\'; quote it for the shell.',
         ) from error
+
+
+def parse_delimiter(text: str | None) -> str | None:
+    """Read --delimiter: one character; a shell does not write a tab easily, so \\t and `tab` are one.
+
+    Raises:
+        ParameterError: it is not one character.
+    """
+    delimiter = {"\\t": "\t", "tab": "\t"}.get(text or "", text)
+    if delimiter is not None and (len(delimiter) != 1 or delimiter in '\r\n"'):
+        raise ParameterError(
+            f"--delimiter {text!r} is not one character.", hint="Write one that stands between cells, such as ';'."
+        )
+    return delimiter

@@ -18,11 +18,31 @@ class RowFormat(str, Enum):
     quiet = "quiet"
 
 
+class Quoting(str, Enum):
+    """How cells of csv and tsv are quoted."""
+
+    minimal = "minimal"
+    none = "none"
+
+
+class OnError(str, Enum):
+    """What a failed row does."""
+
+    fail = "fail"
+    skip = "skip"
+    record = "record"
+
+
 class ReportFormat(str, Enum):
     """How a report is printed."""
 
     human = "human"
     json = "json"
+
+
+# Sections of a command's help, in their order; options that name none stand under "Options".
+ROWS, FILES, RESULTS, ERRORS, MODEL = "Rows", "How files are read", "Results", "Rows that fail", "The model"
+SECTIONS = (ROWS, FILES, RESULTS, ERRORS, MODEL)
 
 
 def _complete_tasks(incomplete: str) -> list[tuple[str, str]]:
@@ -44,6 +64,7 @@ ModelOpt = Annotated[
     str | None,
     typer.Option(
         "--model",
+        rich_help_panel=MODEL,
         metavar="MODEL",
         help="A checkpoint folder, user/repo, or tiny (tiny:gpt2) for a random model.",
         show_default=False,
@@ -51,24 +72,44 @@ ModelOpt = Annotated[
 ]
 RevisionOpt = Annotated[
     str | None,
-    typer.Option("--revision", metavar="REV", help="Branch, tag or commit of a repository.", show_default=False),
+    typer.Option(
+        "--revision",
+        rich_help_panel=MODEL,
+        metavar="REV",
+        help="Branch, tag or commit of a repository.",
+        show_default=False,
+    ),
 ]
 TokenOpt = Annotated[
     str | None,
-    typer.Option("--token", metavar="TOKEN", help="For the Hub; otherwise its login is used.", show_default=False),
+    typer.Option(
+        "--token",
+        rich_help_panel=MODEL,
+        metavar="TOKEN",
+        help="For the Hub; otherwise its login is used.",
+        show_default=False,
+    ),
 ]
 OfflineOpt = Annotated[
     bool,
-    typer.Option("--offline", help="Read repositories from the cache alone.", show_default=False),
+    typer.Option(
+        "--offline", rich_help_panel=MODEL, help="Read repositories from the cache alone.", show_default=False
+    ),
 ]
 DeviceOpt = Annotated[
     str | None,
-    typer.Option("--device", metavar="DEVICE", help="cpu, cuda:0, mps; otherwise the first accelerator there is."),
+    typer.Option(
+        "--device",
+        rich_help_panel=MODEL,
+        metavar="DEVICE",
+        help="cpu, cuda:0, mps; otherwise the first accelerator there is.",
+    ),
 ]
 RowFormatOpt = Annotated[
     RowFormat | None,
     typer.Option(
         "--format",
+        rich_help_panel=RESULTS,
         help="human on a terminal and jsonl into a pipe, unless you say.",
         show_default=False,
     ),

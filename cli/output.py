@@ -19,12 +19,14 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 _verbose = False
+_quiet = False
 _hidden: set[str] = set()
 
 
 def start() -> None:
     """Begin a command: quiet, and with an stderr even where the shell has closed it."""
     set_verbose(False)
+    set_quiet(False)
     if sys.stderr is None:
         sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  # open until the process ends
 
@@ -47,6 +49,17 @@ def set_verbose(verbose: bool) -> None:
     _verbose = verbose
 
 
+def set_quiet(quiet: bool) -> None:
+    """Choose whether nothing but errors is said."""
+    global _quiet
+    _quiet = quiet
+
+
+def is_quiet() -> bool:
+    """Tell whether nothing but errors is said."""
+    return _quiet
+
+
 def hide(secret: str | None) -> None:
     """Keep a secret out of everything that is said from here on."""
     if secret:
@@ -54,7 +67,12 @@ def hide(secret: str | None) -> None:
 
 
 def note(text: str) -> None:
-    """Say something to a person."""
+    """Say something to a person who has not asked for quiet."""
+    if not _quiet:
+        _say(text)
+
+
+def _say(text: str) -> None:
     for secret in _hidden:
         text = text.replace(secret, "***")
     print(text, file=sys.stderr, flush=True)
@@ -64,23 +82,23 @@ def print_error(error: PipeError) -> None:
     """Print an error's sentence and hint, and with --verbose how it came about."""
     if _verbose:
         cause = error.__cause__ or error
-        note("".join(traceback.format_exception(cause)).rstrip())
-    note(f"Error: {error.message}")
+        _say("".join(traceback.format_exception(cause)).rstrip())
+    _say(f"Error: {error.message}")
     if error.hint:
-        note(f"Hint: {error.hint}")
+        _say(f"Hint: {error.hint}")
 
 
 def print_usage_error(error: typer.TyperException) -> None:
     """Print a mistake in the command line, with where to look."""
     message = error.format_message()
     if message.startswith("Usage: "):  # no arguments at all: Typer's error is the help
-        note(message)
+        _say(message)
         return
     if message:
-        note(f"Error: {message}")
+        _say(f"Error: {message}")
     ctx = getattr(error, "ctx", None)
     if ctx is not None:
-        note(f"Hint: `{ctx.command_path} --help` shows how it is used.")
+        _say(f"Hint: `{ctx.command_path} --help` shows how it is used.")
 
 
 def _stdout() -> TextIO:
@@ -125,7 +143,7 @@ def results_stream(*, until_exit: bool = False) -> Iterator[TextIO]:
 @contextmanager
 def status(text: str, *, hidden: bool = False) -> Iterator[None]:
     """Show on a terminal that something longer than a second is under way."""
-    if hidden or _verbose or not sys.stderr.isatty():
+    if hidden or _verbose or _quiet or not sys.stderr.isatty():
         yield
         return
     from rich.console import Console

@@ -5,18 +5,26 @@ from __future__ import annotations
 import gc
 import importlib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
+from itertools import chain
 from typing import Any
+
+import typer
 
 from pipesmith.cli import output, quiet
 from pipesmith.cli.flags import TaskRequest
+from pipesmith.cli.inputs import Feed, InputOptions, open_feed
+from pipesmith.cli.progress import Progress
+from pipesmith.cli.results import OutputOptions, Results, open_results
 from pipesmith.pipelines import compat
 from pipesmith.pipelines.errors import PipelineLoadError, ProjectError
 from pipesmith.pipelines.hub import is_repo_id
+from pipesmith.pipelines.jobs import ErrorPolicy, Job
 from pipesmith.pipelines.loading import load
 from pipesmith.pipelines.names import near_miss
 from pipesmith.pipelines.parameters import check_parameters
-from pipesmith.pipelines.records.audio import decode_for
+from pipesmith.pipelines.records.media.inputs import MediaInputs
 from pipesmith.pipelines.targets import LoadOptions
 
 
@@ -46,39 +54,82 @@ class RunSession:
         self._parameters = {**project_parameters(request), **parameters}
         self._verbose = verbose
 
-    def run(self, inputs: Iterator[Any], *, form: str | None, several: bool) -> None:
-        """Run every input and write its result.
+    def run(
+        self,
+        ctx: typer.Context,
+        inputs: InputOptions,
+        results: OutputOptions,
+        policy: ErrorPolicy,
+        *,
+        row_timeout: float | None = None,
+    ) -> int:
+        """Run every row and write what becomes of it.
 
         Args:
-            inputs: what `preprocess` takes, one a row.
-            form: human, json, jsonl, csv or quiet; by where stdout goes if None.
-            several: whether results need the name of their input.
+            ctx: the command, whose help is printed if there is no input at all.
+            inputs: what is run.
+            results: where results go.
+            policy: what a failed row does.
+            row_timeout: seconds after which a row is given up.
+
+        Returns:
+            The exit code: 3 if rows failed, else 0.
 
         Raises:
-            PipeError: the first row that fails ends the run.
+            PipeError: an option, a file or the model is wrong, or the policy ends the run.
         """
-        from pipesmith.pipelines.engine import Row, run
-
-        with output.results_stream(until_exit=True) as stream:
-            form = form or ("human" if output.is_terminal(stream) else "jsonl")
-            writer = output.RowWriter(stream, form, named=several and form == "human")
-            # A download shows its own progress.
-            with output.status(f"Loading {self._name} ...", hidden=self._is_remote()), _no_garbage_collection():
-                pipe = self._load()
-            signature = self._request.signature
-            known = [parameter.name for parameter in signature.parameters] if signature else []
-            for text in check_parameters(pipe, self._parameters, known):
-                output.note(text)
-            decoded = (decode_for(pipe, text) for text in inputs)
-            rows = (Row(one, self._parameters, number) for number, one in enumerate(decoded, 1))
-            for outcome in run(pipe, rows, notify=output.note):
-                if outcome.error is not None:
-                    raise outcome.error
-                writer.write(outcome.row.inputs, outcome.plain())
-            writer.close()
+        feed = open_feed(ctx, self._request, inputs, self._options.access)
+        rows = inputs.has_files or results.file is not None
+        with (
+            feed.files or nullcontext(),
+            output.results_stream(until_exit=True) as stream,
+            open_results(stream, results, feed, rows=rows) as target,
+            Progress(feed, inputs.limit) as progress,
+        ):
+            first = next(feed.rows, None) if rows else None
+            waiting = chain([first] if first else [], feed.rows)
+            if first or not rows:
+                job = self._job(replace(feed, rows=waiting), inputs, target, policy, row_timeout)
+                progress.start()
+                for outcome in job:
+                    if outcome.error is None or policy.on_error == "record":
+                        target.write(outcome)
+                    progress.update(job.done, job.failed)
+        if rows:
+            output.note(progress.summary(target.about))
         if self._verbose:
             for name in compat.used():
                 output.note(f"Supplied for code written for transformers 4: {name}.")
+        return 3 if progress.failed else 0
+
+    def _job(
+        self, feed: Feed, inputs: InputOptions, target: Results, policy: ErrorPolicy, row_timeout: float | None
+    ) -> Job:
+        """Load the pipeline, and put rows, parameters and media together for it."""
+        # A download shows its own progress.
+        with output.status(f"Loading {self._name} ...", hidden=self._is_remote()), _no_garbage_collection():
+            pipe = self._load()
+        signature = self._request.signature
+        known = [parameter.name for parameter in signature.parameters] if signature else []
+        for text in check_parameters(pipe, self._parameters, known):
+            output.note(text)
+        return Job(
+            pipe,
+            feed.rows,
+            feed.columns,
+            self._parameters,
+            policy,
+            prepare=MediaInputs(
+                pipe,
+                kind=self._request.target.entry.type,
+                allow_private_urls=inputs.allow_private_urls,
+                asked=feed.typed,
+                limit=inputs.reading.max_row_bytes,
+            ),
+            attach=target.attach,
+            notify=output.note,
+            row_timeout=row_timeout,
+        )
 
     def _is_remote(self) -> bool:
         default = self._request.target.model

@@ -1,7 +1,7 @@
 """The core of pipesmith: pipelines found, loaded and run, without a terminal.
 
-Public: `pipeline`, `PIPELINE_REGISTRY`, `testing` and the errors in `errors`. Nothing heavy is imported until a
-pipeline is loaded.
+Public: `pipeline`, `PIPELINE_REGISTRY`, `records`, `testing` and the errors in `errors`. Nothing heavy is imported
+until a pipeline is loaded.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pipesmith.pipelines import testing
+    from pipesmith.pipelines import records, testing
     from pipesmith.pipelines.loading import pipeline
     from pipesmith.pipelines.registry import PIPELINE_REGISTRY
 
-__all__ = ["PIPELINE_REGISTRY", "pipeline", "testing"]
+__all__ = ["PIPELINE_REGISTRY", "pipeline", "records", "testing"]
 
 
 def __getattr__(name: str) -> Any:
@@ -23,6 +23,6 @@ def __getattr__(name: str) -> Any:
         return importlib.import_module("pipesmith.pipelines.registry").PIPELINE_REGISTRY
     if name == "pipeline":
         return importlib.import_module("pipesmith.pipelines.loading").pipeline
-    if name == "testing":
-        return importlib.import_module("pipesmith.pipelines.testing")
+    if name in ("records", "testing"):
+        return importlib.import_module(f"pipesmith.pipelines.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -9,6 +9,7 @@
     ├── TaskConflictError      two entries of one name at one level
     ├── ParameterError         a parameter is unknown, or its value has the wrong type
     ├── InputError             an input cannot be read, or the model cannot take it
+    ├── OutputError            results cannot be written
     ├── ScaffoldError          files cannot be planned or written
     ├── ContractError          a pipeline breaks the contract of pipelines
     └── PublishError           a repository cannot be published
@@ -69,6 +70,10 @@ class ParameterError(PipeError):
 
 class InputError(PipeError):
     """An input cannot be read, or the model cannot take it."""
+
+
+class OutputError(PipeError):
+    """Results cannot be written."""
 
 
 class ScaffoldError(PipeError):

@@ -77,3 +77,37 @@ PIPELINE_REGISTRY.register_pipeline(
     type="text",
 )
 """
+
+# A pipeline that costs nothing: what it is given comes back.
+ECHO_PIPELINE = """
+from transformers import Pipeline
+
+
+class EchoPipeline(Pipeline):
+    '''Give the input back.
+
+    Args:
+        times (`int`): how often.
+        second_text (`str`): comes back as well.
+    '''
+
+    def _sanitize_parameters(self, times=None, second_text=None, fail=None):
+        post = {} if times is None else {"times": times}
+        if fail is not None:
+            post["fail"] = fail
+        return {} if second_text is None else {"second_text": second_text}, {}, post
+
+    def preprocess(self, text, second_text=None):
+        return {"text": text, "second_text": second_text}
+
+    def _forward(self, inputs):
+        return inputs
+
+    def postprocess(self, outputs, times: int = 1, fail: str = ""):
+        if fail and fail in outputs["text"]:
+            raise ValueError(f"this text holds {fail}")
+        found = {"echo": outputs["text"] * times}
+        if outputs["second_text"] is not None:
+            found["second"] = outputs["second_text"]
+        return found
+"""

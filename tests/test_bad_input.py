@@ -218,7 +218,7 @@ def test_empty_stdin(pipe: Pipe, project: Path) -> None:
 
 def test_stdin_that_is_not_text(pipe: Pipe, project: Path) -> None:
     ran = pipe("run", "length", "--model", "tiny", stdin=b"good\n\xff\xfe bad\n")
-    assert ran.code == 1 and "Line 2 of stdin" in ran.err and "0xff" in ran.err
+    assert ran.code == 1 and "stdin, row 2, line 2" in ran.err and "0xff" in ran.err
     assert len(ran.rows) == 1
 
 

@@ -1,4 +1,4 @@
-"""`pipe run`: a task on inputs from the command line or stdin."""
+"""`pipe run`: a task on inputs from the command line, stdin, files or data sets."""
 
 from __future__ import annotations
 
@@ -7,18 +7,21 @@ from typing import Annotated, Any
 import typer
 
 from pipesmith.cli import output
+from pipesmith.cli import run_options as opt
 from pipesmith.cli.flags import merge, parse_object, parse_settings, task_request
-from pipesmith.cli.inputs import inline_rows, stdin_rows
 from pipesmith.cli.options import (
     DeviceOpt,
     ModelOpt,
     OfflineOpt,
+    OnError,
+    Quoting,
     RevisionOpt,
     RowFormatOpt,
     TaskArg,
     TokenOpt,
     VerboseOpt,
 )
+from pipesmith.pipelines.records.record import MAX_ROW_BYTES
 
 
 def run(
@@ -26,60 +29,66 @@ def run(
     task: TaskArg,
     inputs: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[INPUTS]...", help="Texts, or paths of images and audio; - reads lines from stdin."),
+        typer.Argument(metavar="[INPUTS]...", help="Texts, or files of images and sounds; - reads stdin."),
     ] = None,
+    input: opt.InputOpt = None,
+    column: opt.ColumnOpt = None,
+    skip: opt.SkipOpt = 0,
+    limit: opt.LimitOpt = None,
+    sample: opt.SampleOpt = None,
+    seed: opt.SeedOpt = 0,
+    json_inputs: opt.JsonOpt = False,
+    input_format: opt.InputFormatOpt = None,
+    split: opt.SplitOpt = None,
+    delimiter: opt.DelimiterOpt = None,
+    quoting: opt.QuotingOpt = Quoting.minimal,
+    no_header: opt.NoHeaderOpt = False,
+    columns: opt.ColumnsOpt = None,
+    encoding: opt.EncodingOpt = None,
+    max_row_bytes: opt.MaxRowBytesOpt = MAX_ROW_BYTES,
+    allow_private_urls: opt.AllowPrivateUrlsOpt = False,
+    output_file: opt.OutputOpt = None,
+    output_dir: opt.OutputDirOpt = None,
+    format: RowFormatOpt = None,
+    keep: opt.KeepOpt = True,
+    flatten: opt.FlattenOpt = False,
+    force: opt.ForceOpt = False,
+    quiet: opt.QuietOpt = False,
+    on_error: opt.OnErrorOpt = None,
+    max_errors: opt.MaxErrorsOpt = None,
+    row_timeout: opt.RowTimeoutOpt = None,
     model: ModelOpt = None,
     revision: RevisionOpt = None,
     token: TokenOpt = None,
     offline: OfflineOpt = False,
-    task_name: Annotated[
-        str | None,
-        typer.Option("--task", metavar="TASK", help="The task of a checkpoint that is for several."),
-    ] = None,
-    pt_model: Annotated[
-        str | None,
-        typer.Option("--pt-model", metavar="CLASS", help="The model class of a pipeline without an entry."),
-    ] = None,
-    json_inputs: Annotated[bool, typer.Option("--json", help="Inputs are JSON, not text.", show_default=False)] = False,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=JSON", help="Pass a parameter that no signature shows. Repeatable."),
-    ] = None,
-    init: Annotated[
-        list[str] | None,
-        typer.Option("--init", metavar="KEY=JSON", help="Pass an argument of the class's __init__. Repeatable."),
-    ] = None,
+    task_name: opt.TaskNameOpt = None,
+    pt_model: opt.PtModelOpt = None,
+    settings: opt.SetOpt = None,
+    init: opt.InitOpt = None,
     device: DeviceOpt = None,
-    dtype: Annotated[
-        str, typer.Option("--dtype", metavar="DTYPE", help="float32, bfloat16, float16; auto is the checkpoint's own.")
-    ] = "auto",
-    model_kwargs: Annotated[
-        str | None,
-        typer.Option("--model-kwargs", metavar="JSON", help="Further arguments of the model's from_pretrained."),
-    ] = None,
-    trust_remote_code: Annotated[
-        bool,
-        typer.Option("--trust-remote-code", help="Let code that a checkpoint brings along run.", show_default=False),
-    ] = False,
-    allow_random_weights: Annotated[
-        bool,
-        typer.Option("--allow-random-weights", help="Run though weights start at random.", show_default=False),
-    ] = False,
-    format: RowFormatOpt = None,
+    dtype: opt.DtypeOpt = "auto",
+    model_kwargs: opt.ModelKwargsOpt = None,
+    trust_remote_code: opt.TrustOpt = False,
+    allow_random_weights: opt.RandomWeightsOpt = False,
     verbose: VerboseOpt = False,
-) -> None:
+) -> int:
     """Run a task on inputs: pipe run pair-classification --second-text "B" "A"
+
+    Or on the rows of a file: pipe run pair-classification --input pairs.csv --output results.jsonl
 
     The task's own parameters are flags: `pipe run TASK --help` lists them.
     """
+    from pipesmith.cli.inputs import InputOptions, parse_delimiter
+    from pipesmith.cli.results import OutputOptions
     from pipesmith.cli.session import RunSession
     from pipesmith.pipelines.hub import HubAccess
+    from pipesmith.pipelines.jobs import ErrorPolicy
+    from pipesmith.pipelines.records.record import ReadOptions
     from pipesmith.pipelines.targets import LoadOptions
 
+    output.set_verbose(verbose)
+    output.set_quiet(quiet)
     request = task_request(ctx)
-    rows = inline_rows(inputs, request.signature, as_json=json_inputs) if inputs and inputs != ["-"] else None
-    if rows is None:
-        rows = stdin_rows(ctx, request.signature, asked=bool(inputs), as_json=json_inputs)
     parameters: dict[str, Any] = merge(request.values, parse_settings(settings or [], "--set"))
     options = LoadOptions(
         model=model,
@@ -95,6 +104,33 @@ def run(
         access=HubAccess(token, offline),
         notify=output.note,
     )
-    output.set_verbose(verbose)
+    reading = ReadOptions(
+        delimiter=parse_delimiter(delimiter),
+        quoting=quoting.value,
+        header=not no_header,
+        columns=tuple(columns.split(",")) if columns else (),
+        encoding=encoding,
+        max_row_bytes=max_row_bytes,
+    )
+    feed = InputOptions(
+        arguments=inputs or (),
+        files=input or (),
+        as_json=json_inputs,
+        format=input_format,
+        split=split,
+        reading=reading,
+        columns=column or (),
+        skip=skip,
+        limit=limit,
+        sample=sample,
+        seed=seed,
+        allow_private_urls=allow_private_urls,
+    )
+    results = OutputOptions(output_file, output_dir, format.value if format else None, keep, flatten, force)
+    policy = ErrorPolicy(on_error.value if on_error else _default_policy(input), max_errors)
     session = RunSession(task, request, options, parameters, verbose=verbose)
-    session.run(rows, form=format.value if format else None, several=len(inputs or []) != 1)
+    return session.run(ctx, feed, results, policy, row_timeout=row_timeout)
+
+
+def _default_policy(files: list[str] | None) -> str:
+    return OnError.record.value if files else OnError.fail.value

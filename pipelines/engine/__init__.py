@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipesmith.pipelines.engine.failures import row_error
+from pipesmith.pipelines.engine.time_limit import time_limit
 from pipesmith.pipelines.errors import InputError, PipeError
 from pipesmith.pipelines.plain import to_plain
 from pipesmith.pipelines.user_code import describe, user_frame
@@ -27,11 +28,15 @@ class Row:
         inputs: what the pipeline's `preprocess` takes first.
         parameters: the parameters of this row's call.
         number: which row it is, from 1.
+        error: why the row cannot be run: it takes its place in the order, and its result is this error.
+        origin: what the caller wants back with the result.
     """
 
     inputs: Any
     parameters: Mapping[str, Any] = field(default_factory=dict)
     number: int = 1
+    error: PipeError | None = None
+    origin: Any = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -42,14 +47,19 @@ class RowResult:
     result: Any = None
     error: PipeError | None = None
 
-    def plain(self) -> Any:
+    def plain(self, attach: Callable[[Any, str], str | None] | None = None) -> Any:
         """Return the result as plain JSON values.
+
+        Args:
+            attach: puts an image or a sound into a file and returns what to write in its place; see `to_plain`.
 
         Raises:
             InputError: the result cannot be written down: it contains itself, or fails when it is iterated.
         """
         try:
-            return to_plain(self.result)
+            return to_plain(self.result, attach)
+        except PipeError:  # of `attach`
+            raise
         except RecursionError as error:
             raise InputError(
                 "The result contains itself, or is nested too deeply to be written.", hint=_PLAIN
@@ -60,21 +70,28 @@ class RowResult:
             ) from error
 
 
-def run(pipe: Any, rows: Iterable[Row], *, notify: Callable[[str], None] | None = None) -> Iterator[RowResult]:
+def run(
+    pipe: Any, rows: Iterable[Row], *, notify: Callable[[str], None] | None = None, row_timeout: float | None = None
+) -> Iterator[RowResult]:
     """Yield one result for each row, in order, each as soon as it is there.
 
     Args:
         pipe: a live transformers.Pipeline.
         rows: the inputs; taken one at a time.
         notify: told once if the class cannot be called as transformers calls it for a dataset.
+        row_timeout: seconds after which a row is given up.
 
     Yields:
         The result as transformers gives it for a row of a dataset, or the error that the row raised.
     """
     call = _Call(pipe, notify or (lambda text: None))
     for row in rows:
+        if row.error is not None:
+            yield RowResult(row, error=row.error)
+            continue
         try:
-            result = call(row)
+            with time_limit(row_timeout):
+                result = call(row)
         except (Exception, SystemExit) as error:  # a user's code raises what it likes; the row carries it
             yield RowResult(row, error=row_error(pipe, row.inputs, row.parameters, error))
         else:

@@ -1,0 +1,128 @@
+"""How far a run is, on stderr: a bar on a terminal, a line every few seconds elsewhere, and a summary at the end."""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+from typing import Any
+
+from pipesmith.cli import output
+from pipesmith.cli.inputs import Feed
+
+_FIRST, _EVERY = 1.0, 5.0  # seconds until anything is shown, and between lines where stderr is no terminal
+_REDRAW = 0.1
+
+
+class Progress:
+    """Counts rows and shows the count; a context manager.
+
+    Args:
+        feed: what is read.
+        limit: how many rows are taken at most, if that is known.
+    """
+
+    def __init__(self, feed: Feed, limit: int | None) -> None:
+        self._files = feed.files
+        self._limit = limit
+        self._began = time.monotonic()
+        self._next = self._began + _FIRST
+        self._bar: Any = None
+        self._task: Any = None
+        self.done = 0
+        self.failed = 0
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def start(self) -> None:
+        """Begin to count time: what came before was loading."""
+        self._began = time.monotonic()
+        self._next = self._began + _FIRST
+
+    @property
+    def seconds(self) -> float:
+        """Since the first row was asked for."""
+        return time.monotonic() - self._began
+
+    @property
+    def rate(self) -> float:
+        """Rows a second."""
+        return self.done / max(self.seconds, 1e-9)
+
+    def update(self, done: int, failed: int) -> None:
+        """Take the count, and show it if it is time to."""
+        self.done, self.failed = done, failed
+        now = time.monotonic()
+        if now < self._next or self._files is None:
+            return
+        if sys.stderr.isatty() and not output.is_quiet():
+            self._draw()
+            self._next = now + _REDRAW
+        else:
+            left = self._left()
+            ending = f", {_duration(left)} left" if left is not None else ""
+            output.note(f"{done:,} rows, {_rate(self.rate)}{self._failures()}{ending}")
+            self._next = now + _EVERY
+
+    def summary(self, about: str) -> str:
+        """Return one sentence on the whole run."""
+        where = f" -> {about}" if about else ""
+        rows = "1 row" if self.done == 1 else f"{self.done:,} rows"
+        return f"{rows} in {_duration(self.seconds)} ({_rate(self.rate)}){self._failures()}{where}"
+
+    def _failures(self) -> str:
+        return f", {self.failed:,} failed" if self.failed else ""
+
+    def _share(self) -> float | None:
+        """Return which part of the rows is done, 0 to 1; None if nobody knows."""
+        total = self._files.total if self._files else None
+        if self._limit is not None:
+            total = min(total, self._limit) if total is not None else self._limit
+        if total:
+            return min(1.0, self.done / total)
+        return self._files.fraction if self._files else None
+
+    def _left(self) -> float | None:
+        share = self._share()
+        return self.seconds * (1 - share) / share if share else None
+
+    def _draw(self) -> None:
+        if self._bar is None:
+            self._bar = _new_bar()
+            self._task = self._bar.add_task("", total=None)
+            self._bar.start()
+        share, left = self._share(), self._left()
+        text = f"{self.done:,} rows, {_rate(self.rate)}{self._failures()}"
+        self._bar.update(
+            self._task,
+            total=None if share is None else 1.0,
+            completed=share or 0,
+            description=f"{text}, {_duration(left)} left" if left is not None else text,
+        )
+
+
+def _new_bar() -> Any:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn
+
+    columns = BarColumn(), TextColumn("{task.description}", markup=False)
+    return Progress(*columns, console=Console(stderr=True), transient=True, auto_refresh=True, refresh_per_second=8)
+
+
+def _rate(rows: float) -> str:
+    return f"{rows:,.0f} rows/s" if rows >= 10 else f"{rows:.1f} rows/s" if rows >= 0.1 else f"{rows * 60:.1f} rows/min"
+
+
+def _duration(seconds: float) -> str:
+    whole = round(seconds)
+    if whole < 60:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"

@@ -1,0 +1,214 @@
+"""Where results go: a file of rows, stdout as rows, or stdout as bare results."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol, TextIO
+
+from pipesmith.cli import output
+from pipesmith.cli.inputs import Feed
+from pipesmith.pipelines.errors import OutputError, ParameterError
+from pipesmith.pipelines.jobs import ERROR, RESULT, Outcome, check_names
+from pipesmith.pipelines.records.formats import Format, NewColumnsError, formats
+from pipesmith.pipelines.records.media.attachments import Attachments
+from pipesmith.pipelines.records.output import OutputFile
+from pipesmith.pipelines.records.record import WriteOptions
+
+
+@dataclass(frozen=True)
+class OutputOptions:
+    """What the command line says of results.
+
+    Args:
+        file: to write rows to; None for stdout.
+        folder: for images and sounds.
+        format: human, json, jsonl, csv or quiet; by the file's ending, or by where stdout goes, if None.
+        keep: whether the input's columns stay beside the result.
+        flatten: whether the keys of a dict become columns.
+        force: whether an existing file is replaced.
+    """
+
+    file: Path | None = None
+    folder: Path | None = None
+    format: str | None = None
+    keep: bool = True
+    flatten: bool = False
+    force: bool = False
+
+
+class Results(AbstractContextManager["Results"], Protocol):
+    """Takes what became of rows, in order."""
+
+    @property
+    def about(self) -> str:
+        """Where results go, for the summary; "" for stdout."""
+
+    def write(self, outcome: Outcome) -> None:
+        """Write a row's result, or its error."""
+
+    def attach(self, value: Any, name: str, row: int) -> str | None:
+        """Put an image or a sound into a file; return its path, or None to describe it."""
+
+
+def open_results(stream: TextIO, options: OutputOptions, feed: Feed, *, rows: bool) -> Results:
+    """Open where results go.
+
+    Args:
+        stream: stdout.
+        options: what the command line says.
+        feed: the inputs, for their columns.
+        rows: whether rows are written (columns beside the result) rather than bare results.
+
+    Raises:
+        OutputError: the file exists, cannot be written, or would have two columns of one name.
+        ParameterError: options contradict each other.
+    """
+    if rows and options.keep:
+        check_names(feed.known_columns)
+    if options.file is not None:
+        return _FileResults(options, feed)
+    form = options.format or ("human" if output.is_terminal(stream) else "jsonl")
+    if rows and form in ("json", "jsonl", "csv"):
+        return _RowsOnStdout(stream, formats()[form], options, feed)
+    return _BareResults(stream, form, options, named=feed.several and form == "human")
+
+
+def _columns(feed: Feed, options: OutputOptions) -> WriteOptions:
+    """Return the columns that a file of results is known to have; none if rows may differ."""
+    kept = feed.known_columns if options.keep else ()
+    if options.flatten:
+        return WriteOptions(kept, (ERROR,), feed.schema)
+    if feed.columns is not None and options.keep and not kept:
+        return WriteOptions()
+    return WriteOptions((*kept, RESULT, ERROR), schema=feed.schema)
+
+
+class _FileResults:
+    def __init__(self, options: OutputOptions, feed: Feed) -> None:
+        assert options.file is not None
+        if options.format in ("human", "quiet"):
+            raise ParameterError(
+                f"--format {options.format} is for stdout; --output is written as its ending says.",
+                hint="Leave --format out.",
+            )
+        _refuse_input(options.file, feed)
+        self._options = options
+        self._file = OutputFile(
+            options.file,
+            format=options.format,
+            options=_columns(feed, options),
+            force=options.force,
+            streamed=not options.flatten,
+        )
+        self._attachments = Attachments(options.folder or Path(f"{options.file}.files"))
+
+    @property
+    def about(self) -> str:
+        return str(self._file.path)
+
+    def write(self, outcome: Outcome) -> None:
+        options = self._options
+        self._file.write(outcome.row(keep=options.keep, flatten=options.flatten, tabular=self._file.format.tabular))
+
+    def attach(self, value: Any, name: str, row: int) -> str | None:
+        return self._attachments.save(value, row=row, name=name)
+
+    def __enter__(self) -> _FileResults:
+        self._file.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.__exit__(kind, error, trace)
+        if error is not None and self._file.rows:
+            output.note(f"{self._file.rows:,} rows are in {self._file.part}.")
+
+
+class _RowsOnStdout:
+    about = ""
+
+    def __init__(self, stream: TextIO, format: Format, options: OutputOptions, feed: Feed) -> None:
+        self._stream = stream
+        self._format = format
+        self._options = options
+        self._columns = _columns(feed, options)
+        self._sink = format.sink(stream.buffer, self._columns) if format.sink else None
+        self._rows: list[Any] = []  # of json, which is one value
+        self._attachments = Attachments(options.folder) if options.folder else None
+
+    def write(self, outcome: Outcome) -> None:
+        options = self._options
+        row = outcome.row(keep=options.keep, flatten=options.flatten, tabular=self._format.tabular)
+        if self._sink is None:
+            self._rows.append(row)
+            return
+        try:
+            self._sink.write(row)
+        except NewColumnsError as error:
+            raise OutputError(
+                f"Row {outcome.record.row} has other columns than the rows before it ({error}), which one csv table on "
+                "stdout cannot hold.",
+                hint="Use --format jsonl, or --output FILE.csv.",
+            ) from error
+        self._stream.buffer.flush()
+
+    def attach(self, value: Any, name: str, row: int) -> str | None:
+        if self._attachments is None:
+            raise OutputError(
+                "The results hold images or sounds, and stdout is no place for them.",
+                hint="Name a folder for them with --output-dir, or a file of results with --output.",
+            )
+        return self._attachments.save(value, row=row, name=name)
+
+    def __enter__(self) -> _RowsOnStdout:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._sink is not None:
+            self._sink.close()
+        elif error is None and self._format.write is not None:
+            self._format.write(self._stream.buffer, lambda: iter(self._rows), self._columns)
+        self._stream.buffer.flush()
+
+
+class _BareResults:
+    about = ""
+
+    def __init__(self, stream: TextIO, form: str, options: OutputOptions, *, named: bool) -> None:
+        self._writer = output.RowWriter(stream, form, named=named)
+        self._attachments = Attachments(options.folder) if options.folder else None
+        self._described = False
+
+    def write(self, outcome: Outcome) -> None:
+        result = outcome.result if outcome.error is None else {ERROR: outcome.error_record()}
+        self._writer.write(outcome.inputs, result)
+
+    def attach(self, value: Any, name: str, row: int) -> str | None:
+        if self._attachments is not None:
+            return self._attachments.save(value, row=row, name=name)
+        if not self._described:
+            output.note("Images and sounds are described, not written: --output-dir DIR writes them.")
+        self._described = True
+        return None
+
+    def __enter__(self) -> _BareResults:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            self._writer.close()
+
+
+def _refuse_input(file: Path, feed: Feed) -> None:
+    """Refuse to write over what is read: rows would be lost on the way."""
+    read = [one.path for one in feed.files.inputs if one.path is not None] if feed.files else []
+    if file.exists() and any(path.exists() and path.samefile(file) for path in read):
+        raise OutputError(f"{file} is the input.", hint="Write to another file.")

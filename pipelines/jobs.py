@@ -1,0 +1,219 @@
+"""A job: the rows of files through a live pipeline, each with what became of it.
+
+Here lies what happens to rows around the engine: which column is what, parameters of their own, media, and what a
+failed row does. Not here: batching (`engine/`), formats (`records/`), and what a person sees of it (`cli/`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pipesmith.pipelines.engine import Row, RowResult, run
+from pipesmith.pipelines.errors import InputError, OutputError, PipeError
+from pipesmith.pipelines.records.columns import ColumnMap, place
+from pipesmith.pipelines.records.record import Record
+
+RESULT, ERROR = "result", "error"
+_ALIKE = 20  # so many first rows that fail with one error: it is the set-up, not the rows
+
+
+@dataclass(frozen=True)
+class ErrorPolicy:
+    """What a failed row does.
+
+    Args:
+        on_error: "fail" ends the job, "skip" leaves the row out, "record" puts the error in its place.
+        max_errors: how many rows may fail before the job ends; None for any number.
+    """
+
+    on_error: str = "fail"
+    max_errors: int | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a row.
+
+    Args:
+        record: the row as it was read.
+        inputs: what the pipeline was given.
+        was_run: whether the pipeline was given it: else the row could not be read.
+        result: plain JSON values; None if the row failed.
+        error: why it failed.
+    """
+
+    record: Record
+    inputs: Any = None
+    was_run: bool = True
+    result: Any = None
+    error: PipeError | None = None
+
+    def error_record(self) -> dict[str, Any] | None:
+        """Return what is written in the place of a failed row; None for a good one.
+
+        `type` is the exception that the pipeline raised, or InputError for a row that cannot be read; `message` its
+        sentence; `row`, `file` and, in text formats, `line` say where.
+        """
+        if self.error is None:
+            return None
+        raised = self.error.__cause__ if self.was_run and self.error.__cause__ else self.error
+        found = {
+            "type": type(raised).__name__,
+            "message": self.error.message,
+            "row": self.record.row,
+            "file": self.record.file,
+        }
+        return {**found, "line": self.record.line} if self.record.line is not None else found
+
+    def row(self, *, keep: bool = True, flatten: bool = False, tabular: bool = False) -> dict[str, Any]:
+        """Return the row to write: the columns that were read, then `result`, then `error`.
+
+        Args:
+            keep: whether the columns that were read stay.
+            flatten: whether the keys of a dict become columns `result.KEY`.
+            tabular: whether `error` is always there, for formats in which every row has every column.
+
+        Raises:
+            OutputError: a column that was read has the name of one that is added.
+        """
+        added: dict[str, Any]
+        if flatten and isinstance(self.result, Mapping):
+            added = {f"{RESULT}.{key}": value for key, value in self.result.items()}
+        else:
+            added = {RESULT: self.result}
+        if self.error is not None or tabular:
+            added[ERROR] = self.error_record()
+        if not keep:
+            return added
+        check_names(self.record.values, (*added, ERROR))
+        return {**self.record.values, **added}
+
+
+def check_names(columns: Iterable[str], added: Iterable[str] = (RESULT, ERROR)) -> None:
+    """Refuse columns that are named like those that are added beside them.
+
+    Raises:
+        OutputError: names the column.
+    """
+    doubled = [name for name in added if name in columns]
+    if doubled:
+        raise OutputError(
+            f"The input has a column {doubled[0]!r}, and that is what a column of the output is called.",
+            hint="--no-keep leaves the input's columns out, or rename it in the input.",
+        )
+
+
+@dataclass
+class Job:
+    """Rows through a pipeline, one outcome a row, in order.
+
+    Args:
+        pipe: a live transformers.Pipeline.
+        records: the rows.
+        columns: which column is what; None if there are no rows.
+        parameters: of every row's call; a row's own come before them.
+        policy: what a failed row does.
+        prepare: turns an input into what `preprocess` takes: paths of images into images.
+        attach: puts images and sounds of results into files; see `plain.to_plain`.
+        notify: told what a reader should know once.
+        row_timeout: seconds after which a row is given up.
+
+    Attributes:
+        done: how many rows have an outcome.
+        failed: how many of them failed.
+    """
+
+    pipe: Any
+    records: Iterable[Record]
+    columns: ColumnMap | None
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    policy: ErrorPolicy = field(default_factory=ErrorPolicy)
+    prepare: Callable[[Any], Any] = lambda inputs: inputs
+    attach: Callable[[Any, str, int], str | None] | None = None
+    notify: Callable[[str], None] = lambda text: None
+    row_timeout: float | None = None
+    done: int = 0
+    failed: int = 0
+
+    def __iter__(self) -> Iterator[Outcome]:
+        """Yield outcomes; those of skipped rows as well.
+
+        Raises:
+            PipeError: a row failed and the policy ends the job.
+        """
+        first_errors: list[PipeError] = []
+        for result in run(self.pipe, self._rows(), notify=self.notify, row_timeout=self.row_timeout):
+            outcome = self._outcome(result)
+            self.done += 1
+            if outcome.error is None:
+                yield outcome
+                continue
+            self.failed += 1
+            if self.policy.on_error == "fail":
+                raise _at_its_row(outcome)
+            if self.failed == self.done:
+                first_errors.append(outcome.error)
+            yield outcome
+            if len(first_errors) == self.failed == _ALIKE:
+                self._stop_if_alike(first_errors)
+            self._stop_if_too_many(outcome)
+
+    def _rows(self) -> Iterator[Row]:
+        for number, record in enumerate(self.records, 1):
+            if record.error is not None:
+                yield Row(None, number=number, error=record.error, origin=record)
+                continue
+            assert self.columns is not None
+            try:
+                inputs = self.prepare(self.columns.inputs(record))
+                own = self.columns.call_parameters(record)
+            except PipeError as error:
+                yield Row(None, number=number, error=error, origin=record)
+            else:
+                yield Row(inputs, {**self.parameters, **own} if own else self.parameters, number, origin=record)
+
+    def _outcome(self, result: RowResult) -> Outcome:
+        record, number = result.row.origin, result.row.number
+        attach = self.attach
+        if result.error is not None:
+            return Outcome(record, result.row.inputs, result.row.error is None, error=result.error)
+        try:
+            plain = result.plain(None if attach is None else lambda value, name: attach(value, name, number))
+        except InputError as error:
+            return Outcome(record, result.row.inputs, error=error)
+        return Outcome(record, result.row.inputs, result=plain)
+
+    def _stop_if_alike(self, errors: list[PipeError]) -> None:
+        if len({_kind(error) for error in errors}) == 1:
+            raise PipeError(
+                f"The first {_ALIKE} rows all fail alike, so it is not the rows: {errors[0].message}",
+                hint=errors[0].hint or "Try one row: --limit 1 --on-error fail --verbose",
+            ) from errors[0]
+
+    def _stop_if_too_many(self, outcome: Outcome) -> None:
+        limit = self.policy.max_errors
+        if limit is not None and self.failed > limit:
+            error = _at_its_row(outcome)
+            raise PipeError(
+                f"{self.failed:,} rows have failed, more than --max-errors {limit} allows; the last: {error.message}",
+                hint=error.hint,
+            ) from outcome.error
+
+
+def _kind(error: PipeError) -> str:
+    """Return an error without what differs from row to row: numbers and what is quoted."""
+    return re.sub(r"'[^']*'|\"[^\"]*\"|[\d,.]+", "", error.message)
+
+
+def _at_its_row(outcome: Outcome) -> PipeError:
+    """Return a row's error with its file and row, where the message does not name them."""
+    error, record = outcome.error, outcome.record
+    assert error is not None
+    if not record.file or error.message.startswith(record.file):
+        return error
+    placed = type(error)(f"{place(record)}: {error.message}", hint=error.hint)
+    placed.__cause__ = error.__cause__
+    return placed

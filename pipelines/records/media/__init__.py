@@ -1,0 +1,1 @@
+"""Images, sounds and videos: what a row names becomes what a pipeline takes, and what results hold becomes files."""

@@ -1,0 +1,334 @@
+"""What `--input` means: files, globs, folders, stdin, files of the Hub and data sets, as one run of rows."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, BinaryIO
+
+from pipesmith.pipelines.errors import InputError, ParameterError
+from pipesmith.pipelines.names import near_miss
+from pipesmith.pipelines.records.compression import COMPRESSIONS
+from pipesmith.pipelines.records.formats import Format, formats
+from pipesmith.pipelines.records.record import Reading, ReadOptions, Record
+from pipesmith.pipelines.records.source import Source
+
+if TYPE_CHECKING:
+    from pipesmith.pipelines.hub import HubAccess
+
+STDIN = "-"
+# Files that are one row each: its column `file` is the path.
+MEDIA = {
+    "image": (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"),
+    "audio": (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff"),
+    "video": (".mp4", ".mkv", ".webm", ".avi", ".mov", ".m4v", ".mpg", ".mpeg"),
+}
+
+
+def input_formats() -> list[str]:
+    """Return the names that `--input-format` takes."""
+    return [*formats(), *MEDIA]
+
+
+@dataclass(frozen=True)
+class Input:
+    """One thing to read: a file, stdin, or a data set.
+
+    Args:
+        name: as its user named it.
+        path: the file; None for stdin and what lies on the Hub.
+        kind: "file", "media", "stdin", "saved" (a folder by save_to_disk), "dataset" or "hub file".
+    """
+
+    name: str
+    path: Path | None
+    kind: str
+
+
+class Records:
+    """The rows of several inputs, one after another; a context manager.
+
+    The first input is opened at once, so that its columns are known; the others when their turn comes.
+
+    Args:
+        inputs: files, globs, folders, `-`, `hf://datasets/...`, or `user/name` with a split.
+        options: how files are read.
+        format: of every file; found from ending and content if None.
+        split: of data sets.
+        access: to the Hub.
+        stdin: the bytes that `-` stands for.
+        notify: told what a reader should know: files that are left out, files without rows.
+
+    Attributes:
+        columns: of the first input; None where rows may differ.
+        schema: the pyarrow.Schema of the first input, or None.
+
+    Raises:
+        InputError: an input does not exist, is empty, or cannot be read at all.
+    """
+
+    def __init__(
+        self,
+        inputs: Sequence[str | Path],
+        options: ReadOptions | None = None,
+        *,
+        format: str | None = None,
+        split: str | None = None,
+        access: HubAccess | None = None,
+        stdin: BinaryIO | None = None,
+        notify: Callable[[str], None] = lambda text: None,
+    ) -> None:
+        if format is not None and format not in input_formats():
+            raise ParameterError(
+                f"There is no input format {format!r}.",
+                hint=near_miss(format, input_formats()) or f"There are {', '.join(input_formats())}.",
+            )
+        self._options = options or ReadOptions()
+        self._format = format
+        self._split = split
+        self._access = access
+        self._stdin = stdin
+        self._notify = notify
+        self.inputs = [one for text in inputs for one in self._expanded(str(text))]
+        if split is not None and not any(one.kind in ("saved", "dataset") for one in self.inputs):
+            raise ParameterError("--split is of a data set, and there is none among the inputs.")
+        self._sizes = [one.path.stat().st_size if one.path and one.path.is_file() else None for one in self.inputs]
+        self._stack = ExitStack()
+        self._source: Source | None = None
+        self._finished_bytes = 0
+        with ExitStack() as stack:
+            stack.callback(self.close)
+            self._reading = self._open(self.inputs[0])
+            stack.pop_all()
+        self.columns = self._reading.columns
+        self.schema = self._reading.schema
+
+    @property
+    def total(self) -> int | None:
+        """How many rows there are, if that is known before reading."""
+        if all(one.kind == "media" for one in self.inputs):
+            return len(self.inputs)
+        return self._reading.total if len(self.inputs) == 1 else None
+
+    @property
+    def fraction(self) -> float | None:
+        """The share of the files' bytes that has been read, 0 to 1; None where sizes are unknown."""
+        sizes = [size for size in self._sizes if size is not None]
+        if len(sizes) != len(self._sizes) or not sum(sizes):
+            return None
+        return min(1.0, (self._finished_bytes + (self._source.position if self._source else 0)) / sum(sizes))
+
+    def __iter__(self) -> Iterator[Record]:
+        for number, one in enumerate(self.inputs):
+            if number:
+                self.close()
+                try:
+                    self._reading = self._open(one)
+                except InputError as error:  # the files before it have their results: this one is one bad row
+                    yield Record({}, 1, one.name, error=error)
+                    continue
+            is_empty = True
+            for record in self._reading.records:
+                is_empty = False
+                yield record
+            if is_empty:
+                self._notify(f"{one.name} has no rows.")
+            self._finished_bytes += self._sizes[number] or 0
+            self._source = None
+
+    def __enter__(self) -> Records:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file that is open."""
+        self._source = None
+        self._stack.close()
+
+    def _expanded(self, text: str) -> list[Input]:
+        """Return what one `--input` stands for."""
+        if text == STDIN:
+            return [Input("stdin", None, "stdin")]
+        if text.startswith("hf://"):
+            return [_of_hub(text)]
+        if text.startswith(("http://", "https://")):
+            if self._is_media(Path(text.partition("?")[0])):
+                return [Input(text, None, "media")]
+            raise InputError(f"{text} is no file here.", hint="Download it first, for example with curl -LO.")
+        path = Path(text)
+        if path.is_dir():
+            from pipesmith.pipelines.records.datasets import is_saved_dataset
+
+            return [Input(text, path, "saved")] if is_saved_dataset(path) else self._in_folder(text, path)
+        if not path.exists() and glob.has_magic(text):
+            return self._matching(text)
+        if not path.exists() and self._split is not None and _is_repo_id(text):
+            return [Input(text, None, "dataset")]
+        return [self._file(text, path)]
+
+    def _file(self, text: str, path: Path) -> Input:
+        if path.is_file() and self._is_media(path):
+            return Input(text, path, "media")
+        if path.is_file() or not path.exists():  # a pipe can be opened only once
+            Source(text, path).close()  # missing, unreadable and empty files are named before anything is loaded
+        return Input(text, path, "file")
+
+    def _is_media(self, path: Path) -> bool:
+        return self._format in MEDIA if self._format else _ending(path) in _media_endings()
+
+    def _matching(self, pattern: str) -> list[Input]:
+        names = matching(pattern)
+        if not names:
+            raise InputError(f"No file matches {pattern}.", hint="Check the pattern: it is relative to this folder.")
+        return self._not_empty([(name, Path(name)) for name in names], pattern)
+
+    def _in_folder(self, text: str, folder: Path) -> list[Input]:
+        """Return the files of a folder that are rows, in the order of their names."""
+        files = sorted(
+            file
+            for file in folder.rglob("*")
+            if file.is_file() and not any(part.startswith(".") for part in file.relative_to(folder).parts)
+        )
+        known = {ending for one in formats().values() for ending in one.endings} | _media_endings()
+        found = [file for file in files if self._format or _ending(file) in known]
+        if not found:
+            raise InputError(
+                f"{text} is a folder, and no file in it is in a format that can be read.",
+                hint=f"Name a file, or a folder of files that end with {', '.join(sorted(known))}.",
+            )
+        if len(found) < len(files):
+            self._notify(f"{text}: {len(files) - len(found)} of {len(files)} files are in no known format: left out.")
+        return self._not_empty([(str(file), file) for file in found], text)
+
+    def _not_empty(self, files: Sequence[tuple[str, Path]], where: str) -> list[Input]:
+        """Leave out empty files of many: nobody has named them one by one. An empty image is a bad row."""
+        empty = [name for name, file in files if not file.stat().st_size and not self._is_media(file)]
+        if len(empty) == len(files):
+            raise InputError(f"{where}: every file is empty.")
+        if empty:
+            self._notify(f"{where}: {len(empty)} empty files are left out, {empty[0]} first.")
+        return [self._file(name, file) for name, file in files if name not in empty]
+
+    def _open(self, one: Input) -> Reading:
+        if one.kind == "media":
+            return Reading(iter([Record({"file": one.name}, 1, one.name)]), columns=("file",), total=1)
+        if one.kind in ("saved", "dataset"):
+            return self._dataset(one)
+        self._source = self._stack.enter_context(self._opened_source(one))
+        return self._format_of(self._source).read(self._source, self._options)
+
+    def _opened_source(self, one: Input) -> Source:
+        if one.kind == "stdin":
+            return Source(one.name, stream=self._stdin)
+        if one.kind == "hub file":
+            from pipesmith.pipelines.records.datasets import open_hub_file
+
+            return open_hub_file(one.name, self._given_access())
+        return Source(one.name, one.path)
+
+    def _dataset(self, one: Input) -> Reading:
+        from pipesmith.pipelines.records import datasets
+
+        if one.kind == "saved":
+            assert one.path is not None
+            return datasets.open_saved_dataset(one.path, split=self._split, options=self._options)
+        return datasets.open_dataset(
+            one.name, split=self._split, access=self._given_access(), options=self._options, notify=self._notify
+        )
+
+    def _given_access(self) -> HubAccess:
+        from pipesmith.pipelines.hub import HubAccess
+
+        return self._access or HubAccess()
+
+    def _format_of(self, source: Source) -> Format:
+        """Return the format that is asked for, that the first bytes prove, that the ending says, or a likely one."""
+        known = formats()
+        if self._format is not None:
+            return known[self._format]
+        head = source.peek()
+        proven = [one for one in known.values() if one.binary and one.recognise is not None and one.recognise(head)]
+        if proven:
+            return proven[0]
+        ending = _ending(Path(source.name))
+        for one in known.values():
+            if ending in one.endings:
+                return one
+        likely = [one for one in known.values() if not one.binary and one.recognise is not None and one.recognise(head)]
+        if likely and not ending:
+            return likely[0]
+        raise InputError(
+            f"What {source.name} holds cannot be told from its name or its first bytes.",
+            hint=f"Say it: --input-format {'|'.join(input_formats())}",
+        )
+
+
+def matching(pattern: str) -> list[str]:
+    """Return the files that match a pattern, sorted; none if it is no pattern."""
+    if not glob.has_magic(pattern):
+        return []
+    found = glob.glob(pattern, recursive=True)  # noqa: PTH207  # Path.glob takes no absolute pattern
+    return sorted(name for name in found if Path(name).is_file())
+
+
+def _ending(path: Path) -> str:
+    """Return the ending that says the format: ".csv" of pairs.csv.gz."""
+    return (path.with_suffix("") if path.suffix.lower() in COMPRESSIONS else path).suffix.lower()
+
+
+def _media_endings() -> set[str]:
+    return {ending for endings in MEDIA.values() for ending in endings}
+
+
+def _is_repo_id(text: str) -> bool:
+    from pipesmith.pipelines.hub import is_repo_id
+
+    return is_repo_id(text)
+
+
+def _of_hub(url: str) -> Input:
+    """Tell a whole data set, hf://datasets/user/name, from one file in it."""
+    kind, _, rest = url.removeprefix("hf://").partition("/")
+    parts = rest.strip("/").split("/")
+    if kind != "datasets" or not parts[0]:
+        raise InputError(f"{url} is no data set of the Hub.", hint="Write hf://datasets/user/name, or a file in it.")
+    return Input(url, None, "hub file" if len(parts) > 2 else "dataset")
+
+
+def select(
+    records: Iterator[Record], *, skip: int, limit: int | None, sample: int | None, seed: int
+) -> Iterator[Record]:
+    """Take part of the rows: leave out the first `skip`, take at most `limit`, and draw `sample` of those.
+
+    A sample is drawn while reading (reservoir sampling, Vitter 1985): it holds so many rows in memory, and keeps
+    their order.
+    """
+    from itertools import islice
+
+    chosen: Iterator[Record] = islice(records, skip, None if limit is None else skip + limit)
+    if sample is None:
+        return chosen
+    return iter(_drawn(chosen, sample, seed))
+
+
+def _drawn(records: Iterator[Record], count: int, seed: int) -> list[Record]:
+    import random
+
+    chance = random.Random(seed)
+    kept: list[tuple[int, Record]] = []
+    for number, record in enumerate(records):
+        if number < count:
+            kept.append((number, record))
+        else:
+            slot = chance.randint(0, number)
+            if slot < count:
+                kept[slot] = (number, record)
+    return [record for _, record in sorted(kept, key=lambda pair: pair[0])]

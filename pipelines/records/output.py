@@ -1,0 +1,242 @@
+"""A file of results that is complete or plainly partial.
+
+Rows go to `NAME.part` as they come, which is renamed when the last is written; a format that can only be written as a
+whole is assembled then from JSON lines in `NAME.part.jsonl`. Whatever stops the run, the rows written so far lie in
+that file, each of them whole.
+"""
+
+from __future__ import annotations
+
+import csv
+import errno
+import json
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, cast
+
+from pipesmith.pipelines.errors import OutputError
+from pipesmith.pipelines.names import nearest
+from pipesmith.pipelines.records.compression import COMPRESSIONS, compressed
+from pipesmith.pipelines.records.formats import Format, NewColumnsError, Sink, formats
+from pipesmith.pipelines.records.record import Row, WriteOptions
+
+
+def format_of_output(path: Path, name: str | None = None) -> Format:
+    """Return the format that a file of results is written in: the one named, or by its ending.
+
+    Raises:
+        OutputError: the ending is unknown, or the format cannot be written.
+    """
+    writable = {one.name: one for one in formats().values() if one.write is not None}
+    endings = {ending: one for one in writable.values() for ending in one.endings}
+    if name is not None:
+        return writable[name]
+    ending = _ending(path)
+    if ending not in endings:
+        near = nearest(ending, endings) if ending else []
+        raise OutputError(
+            f"{path}: the ending {ending or '(none)'} says no format that results are written in.",
+            hint=f"Did you mean {near[0]}?" if near else f"Use one of {', '.join(endings)}, or --format.",
+        )
+    return endings[ending]
+
+
+def _ending(path: Path) -> str:
+    return (path.with_suffix("") if path.suffix.lower() in COMPRESSIONS else path).suffix.lower()
+
+
+class OutputFile:
+    """Takes rows for a file; a context manager that finishes it, or leaves it partial if an exception passes.
+
+    Args:
+        path: the file.
+        format: its format's name; by its ending if None.
+        options: the columns that are known before the first row.
+        force: whether an existing file is replaced.
+        streamed: whether rows are written as they come, if the format can; else all at once at the end.
+
+    Raises:
+        OutputError: the file exists and `force` is not given, its folder cannot be written to, or its ending says no
+            format.
+    """
+
+    def __init__(
+        self,
+        path: Path | str,
+        *,
+        format: str | None = None,
+        options: WriteOptions | None = None,
+        force: bool = False,
+        streamed: bool = True,
+    ) -> None:
+        path = Path(path)
+        if path.is_dir():
+            raise OutputError(f"{path} is a folder.", hint="Name a file in it, such as results.jsonl.")
+        self.path = path
+        self.format = format_of_output(path, format)
+        self.rows = 0
+        self._options = options or WriteOptions()
+        self._force = force
+        self._target = path.resolve()  # a link stays one
+        self._is_file = self._target.is_file() or not self._target.exists()
+        self._compression = path.suffix.lower() if path.suffix.lower() in COMPRESSIONS else None
+        self._assembled = self.format.sink is None or self._compression is not None or not streamed
+        self.part = Path(f"{path}.part.jsonl" if self._assembled else f"{path}.part")
+        self._refuse_existing()
+        self._stream = self._opened(self.part if self._is_file else self._target, "xb" if self._is_file else "wb")
+        self._sink = self._new_sink(self._options)
+
+    def write(self, row: Row) -> None:
+        """Write one row; it is with the system when this returns.
+
+        Raises:
+            OutputError: it cannot be written. The rows before it are whole.
+        """
+        try:
+            self._write(row)
+        except NewColumnsError as error:
+            self._widen(error.columns)
+            self._write(row)
+        self.rows += 1
+
+    def finish(self) -> None:
+        """Write what is left and give the file its name.
+
+        Raises:
+            OutputError: the disk is full, or the folder has become read-only; the rows are in `part`.
+        """
+        try:
+            self._sink.close()
+            if not self._is_file:
+                self._stream.close()
+                return
+            if self._assembled:
+                self._assemble()
+            else:
+                os.fsync(self._stream.fileno())
+                self._stream.close()
+                self.part.replace(self._target)
+        except OSError as error:
+            raise self._failed(error) from error
+
+    def abandon(self) -> None:
+        """Leave the file partial; one without rows is removed."""
+        self._stream.close()
+        if not self.rows and self._is_file:
+            self.part.unlink(missing_ok=True)
+
+    def __enter__(self) -> OutputFile:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            self.finish()
+        else:
+            self.abandon()
+
+    def _refuse_existing(self) -> None:
+        if self._force or not self._is_file:
+            self.part.unlink(missing_ok=True)
+        elif self._target.exists():
+            raise OutputError(f"{self.path} exists.", hint="--force replaces it.")
+        elif self.part.exists():
+            raise OutputError(
+                f"{self.part} is left of a run that did not finish, or of one that is under way.",
+                hint="Move it away to keep its rows; --force replaces it.",
+            )
+
+    def _opened(self, path: Path, mode: str) -> BinaryIO:
+        try:
+            return path.open(mode, buffering=0)  # type: ignore[return-value]  # every row goes to the system at once
+        except OSError as error:
+            raise OutputError(
+                f"{self.path} cannot be written: {error.strerror}.", hint="Make its folder, or write elsewhere."
+            ) from error
+
+    def _new_sink(self, options: WriteOptions) -> Sink:
+        make = formats()["jsonl"].sink if self._assembled else self.format.sink
+        assert make is not None
+        return make(cast(BinaryIO, _Whole(self._stream)), options)  # a sink only writes
+
+    def _write(self, row: Row) -> None:
+        try:
+            self._sink.write(row)
+        except OSError as error:
+            raise self._failed(error) from error
+
+    def _widen(self, columns: tuple[str, ...]) -> None:
+        """Begin again with a wider header, and the rows so far under it: in csv the header stands before them."""
+        wider = Path(f"{self.part}.wider")
+        old, self._stream = self._stream, self._opened(wider, "wb")
+        self._sink = self._new_sink(replace(self._options, columns=columns))
+        delimiter = "\t" if self.format.name == "tsv" else ","
+        csv.field_size_limit(sys.maxsize)  # a result may be a long cell
+        with self.part.open(encoding="utf-8", newline="") as lines:
+            for row in csv.DictReader(lines, delimiter=delimiter):
+                self._write(row)
+        old.close()
+        wider.replace(self.part)
+
+    def _assemble(self) -> None:
+        assert self.format.write is not None
+        final = Path(f"{self.path}.part")
+        with final.open("wb") as stream:
+            with compressed(stream, self._compression) as packed:
+                self.format.write(packed, self._spooled, self._all_columns())
+            stream.flush()
+            os.fsync(stream.fileno())
+        final.replace(self._target)
+        self._stream.close()
+        self.part.unlink()
+
+    def _all_columns(self) -> WriteOptions:
+        """Return the columns of all rows where some are to stand last: only the last row tells what comes before."""
+        last = self._options.last
+        if not last or not self.format.tabular:
+            return self._options
+        columns = dict.fromkeys(self._options.columns)
+        for row in self._spooled():
+            columns.update(dict.fromkeys(row))
+        return replace(self._options, columns=(*(name for name in columns if name not in last), *last))
+
+    def _spooled(self) -> Iterator[Row]:
+        with self.part.open(encoding="utf-8") as lines:
+            for line in lines:
+                yield json.loads(line)
+
+    def _failed(self, error: OSError) -> OutputError:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        kept = f" {self.rows:,} rows are in {self.part}." if self.rows and self._is_file else ""
+        return OutputError(
+            f"{self.path} cannot be written: {error.strerror or error}.{kept}",
+            hint="Make room, or write elsewhere." if full else "Check the folder, or write elsewhere.",
+        )
+
+
+class _Whole:
+    """A stream whose every write is whole or undone: half a row is worse than none."""
+
+    def __init__(self, raw: BinaryIO) -> None:
+        self._raw = raw
+
+    def write(self, data: bytes) -> int:
+        view = memoryview(data)
+        written = 0
+        try:
+            while written < len(view):
+                written += self._raw.write(view[written:])
+        except OSError:
+            if written and self._raw.seekable():
+                self._raw.seek(-written, os.SEEK_CUR)
+                self._raw.truncate()
+            raise
+        return written
+
+    def flush(self) -> None:
+        """There is nothing to flush: every write goes to the system."""
