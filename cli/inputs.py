@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from pipesmith.pipelines.hub import HubAccess
     from pipesmith.pipelines.signature import Signature
 
+_SEEN = 100  # first rows whose columns are looked at, where rows may differ
+
 
 @dataclass(frozen=True)
 class InputOptions:
@@ -132,12 +134,13 @@ def _of_files(request: TaskRequest, options: InputOptions, access: HubAccess) ->
         rows = iter(records)
         columns = records.columns
         if columns is None:
-            columns, rows = _columns_of_first(rows)
+            columns, rows = _columns_seen(rows, 1 if records.is_live else _SEEN)
         mapped = None
         if columns is not None:
             mapping = parse_mapping(options.columns)
             kind = request.target.entry.type
             mapped = map_columns(columns, request.signature, kind, mapping, given=request.values)
+            mapped = replace(mapped, has_nulls=records.has_nulls)
             if len(columns) > 1:
                 output.note(f"Columns: {mapped}")
         stack.pop_all()
@@ -145,16 +148,22 @@ def _of_files(request: TaskRequest, options: InputOptions, access: HubAccess) ->
     return Feed(rows, mapped, tuple(records.columns or ()), records.schema, records, typed=media)
 
 
-def _columns_of_first(rows: Iterator[Record]) -> tuple[Sequence[str] | None, Iterator[Record]]:
-    """Return the columns of the first good row, and all rows again; None if there is none."""
+def _columns_seen(rows: Iterator[Record], count: int) -> tuple[Sequence[str] | None, Iterator[Record]]:
+    """Return the columns of the first good rows, and all rows again; None if there are no good ones.
+
+    Rows of JSON may lack a column here and there: one row alone does not tell what there is.
+    """
     read: list[Record] = []
+    columns: dict[str, None] = {}
     for record in rows:
         read.append(record)
         if record.error is None:
-            return list(record.values), chain(read, rows)
-        if len(read) == 1_000:
-            raise record.error
-    return None, iter(read)
+            columns.update(dict.fromkeys(record.values))
+        if len(read) >= (count if columns else _SEEN):
+            break
+    if len(read) == _SEEN and not columns and read[0].error is not None:
+        raise read[0].error
+    return list(columns) or None, chain(read, rows)
 
 
 def _of_arguments(request: TaskRequest, options: InputOptions) -> Feed:
@@ -200,8 +209,8 @@ def _of_stdin(ctx: typer.Context, request: TaskRequest, options: InputOptions) -
         return Feed(iter([Record({"bytes": data}, 1, "")]), ColumnMap("bytes"), ("bytes",), several=False, typed=True)
     records = Records([STDIN], options.reading, format="txt", stdin=sys.stdin.buffer, notify=output.note)
     if as_json:
-        return Feed(_json_lines(records), ColumnMap(INPUT), (INPUT,))
-    return Feed(iter(records), ColumnMap("text"), ("text",))
+        return Feed(_json_lines(records), ColumnMap(INPUT), (INPUT,), files=records)
+    return Feed(iter(records), ColumnMap("text"), ("text",), files=records)
 
 
 def _json_lines(records: Records) -> Iterator[Record]:

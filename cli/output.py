@@ -75,6 +75,9 @@ def note(text: str) -> None:
 def _say(text: str) -> None:
     for secret in _hidden:
         text = text.replace(secret, "***")
+    text = re.sub(
+        r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", "\N{REPLACEMENT CHARACTER}", text
+    )  # files name columns as they like
     print(text, file=sys.stderr, flush=True)
 
 

@@ -68,30 +68,29 @@ class Progress:
         else:
             left = self._left()
             ending = f", {_duration(left)} left" if left is not None else ""
-            output.note(f"{done:,} rows, {_rate(self.rate)}{self._failures()}{ending}")
+            output.note(f"{_rows(done)}, {_rate(self.rate)}{self._failures()}{ending}")
             self._next = now + _EVERY
 
     def summary(self, about: str) -> str:
         """Return one sentence on the whole run."""
         where = f" -> {about}" if about else ""
-        rows = "1 row" if self.done == 1 else f"{self.done:,} rows"
-        return f"{rows} in {_duration(self.seconds)} ({_rate(self.rate)}){self._failures()}{where}"
+        return f"{_rows(self.done)} in {_duration(self.seconds)} ({_rate(self.rate)}){self._failures()}{where}"
 
     def _failures(self) -> str:
         return f", {self.failed:,} failed" if self.failed else ""
 
     def _share(self) -> float | None:
         """Return which part of the rows is done, 0 to 1; None if nobody knows."""
-        total = self._files.total if self._files else None
+        total = (self._files.total or self._files.estimate) if self._files else None
         if self._limit is not None:
             total = min(total, self._limit) if total is not None else self._limit
         if total:
             return min(1.0, self.done / total)
-        return self._files.fraction if self._files else None
+        return self._files.fraction if self._files else None  # of what was read: rows on their way count as done
 
     def _left(self) -> float | None:
         share = self._share()
-        return self.seconds * (1 - share) / share if share else None
+        return self.seconds * (1 - share) / share if share and share < 1 else None
 
     def _draw(self) -> None:
         if self._bar is None:
@@ -99,7 +98,7 @@ class Progress:
             self._task = self._bar.add_task("", total=None)
             self._bar.start()
         share, left = self._share(), self._left()
-        text = f"{self.done:,} rows, {_rate(self.rate)}{self._failures()}"
+        text = f"{_rows(self.done)}, {_rate(self.rate)}{self._failures()}"
         self._bar.update(
             self._task,
             total=None if share is None else 1.0,
@@ -114,6 +113,10 @@ def _new_bar() -> Any:
 
     columns = BarColumn(), TextColumn("{task.description}", markup=False)
     return Progress(*columns, console=Console(stderr=True), transient=True, auto_refresh=True, refresh_per_second=8)
+
+
+def _rows(count: int) -> str:
+    return "1 row" if count == 1 else f"{count:,} rows"
 
 
 def _rate(rows: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +29,8 @@ class OutputOptions:
         format: human, json, jsonl, csv or quiet; by the file's ending, or by where stdout goes, if None.
         keep: whether the input's columns stay beside the result.
         flatten: whether the keys of a dict become columns.
-        force: whether an existing file is replaced.
+        force: whether existing files are replaced.
+        as_rows: whether rows are written (columns beside the result) rather than bare results.
     """
 
     file: Path | None = None
@@ -37,6 +39,7 @@ class OutputOptions:
     keep: bool = True
     flatten: bool = False
     force: bool = False
+    as_rows: bool = False
 
 
 class Results(AbstractContextManager["Results"], Protocol):
@@ -49,29 +52,28 @@ class Results(AbstractContextManager["Results"], Protocol):
     def write(self, outcome: Outcome) -> None:
         """Write a row's result, or its error."""
 
-    def attach(self, value: Any, name: str, row: int) -> str | None:
-        """Put an image or a sound into a file; return its path, or None to describe it."""
+    def attach(self, value: Any, name: str, row: int) -> Any:
+        """Put an image or a sound into a file; return its path, or what is written in its place."""
 
 
-def open_results(stream: TextIO, options: OutputOptions, feed: Feed, *, rows: bool) -> Results:
+def open_results(stream: TextIO, options: OutputOptions, feed: Feed) -> Results:
     """Open where results go.
 
     Args:
         stream: stdout.
         options: what the command line says.
         feed: the inputs, for their columns.
-        rows: whether rows are written (columns beside the result) rather than bare results.
 
     Raises:
         OutputError: the file exists, cannot be written, or would have two columns of one name.
         ParameterError: options contradict each other.
     """
-    if rows and options.keep:
+    if options.as_rows and options.keep:
         check_names(feed.known_columns)
     if options.file is not None:
         return _FileResults(options, feed)
     form = options.format or ("human" if output.is_terminal(stream) else "jsonl")
-    if rows and form in ("json", "jsonl", "csv"):
+    if options.as_rows and form in ("json", "jsonl", "csv"):
         return _RowsOnStdout(stream, formats()[form], options, feed)
     return _BareResults(stream, form, options, named=feed.several and form == "human")
 
@@ -103,7 +105,7 @@ class _FileResults:
             force=options.force,
             streamed=not options.flatten,
         )
-        self._attachments = Attachments(options.folder or Path(f"{options.file}.files"))
+        self._attachments = Attachments(options.folder or Path(f"{options.file}.files"), force=options.force)
 
     @property
     def about(self) -> str:
@@ -138,7 +140,7 @@ class _RowsOnStdout:
         self._columns = _columns(feed, options)
         self._sink = format.sink(stream.buffer, self._columns) if format.sink else None
         self._rows: list[Any] = []  # of json, which is one value
-        self._attachments = Attachments(options.folder) if options.folder else None
+        self._attachments = Attachments(options.folder, force=options.force) if options.folder else None
 
     def write(self, outcome: Outcome) -> None:
         options = self._options
@@ -182,20 +184,20 @@ class _BareResults:
 
     def __init__(self, stream: TextIO, form: str, options: OutputOptions, *, named: bool) -> None:
         self._writer = output.RowWriter(stream, form, named=named)
-        self._attachments = Attachments(options.folder) if options.folder else None
+        self._attachments = Attachments(options.folder, force=options.force) if options.folder else None
         self._described = False
 
     def write(self, outcome: Outcome) -> None:
         result = outcome.result if outcome.error is None else {ERROR: outcome.error_record()}
         self._writer.write(outcome.inputs, result)
 
-    def attach(self, value: Any, name: str, row: int) -> str | None:
+    def attach(self, value: Any, name: str, row: int) -> Any:
         if self._attachments is not None:
             return self._attachments.save(value, row=row, name=name)
         if not self._described:
             output.note("Images and sounds are described, not written: --output-dir DIR writes them.")
         self._described = True
-        return None
+        return _description(value)
 
     def __enter__(self) -> _BareResults:
         return self
@@ -205,6 +207,16 @@ class _BareResults:
     ) -> None:
         if error is None:
             self._writer.close()
+
+
+def _description(value: Any) -> Any:
+    """Return what is said of an image or a sound that is not written to a file; None for what `to_plain` describes."""
+    sound = value.get("audio") if isinstance(value, Mapping) else None
+    if sound is not None:
+        return {"type": "audio", "samples": int(sound.shape[-1])}
+    if hasattr(value, "shape"):
+        return {"type": "image", "width": int(value.shape[-1]), "height": int(value.shape[-2])}
+    return None
 
 
 def _refuse_input(file: Path, feed: Feed) -> None:

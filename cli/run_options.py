@@ -73,7 +73,7 @@ InputFormatOpt = Annotated[
         "--input-format",
         metavar="FORMAT",
         autocompletion=_complete_formats,
-        help="Of --input, or of stdin; otherwise found from ending and content.",
+        help="Of --input, or of stdin; otherwise its ending says it, or its first bytes.",
         rich_help_panel=FILES,
         show_default=False,
     ),
@@ -143,7 +143,7 @@ OutputOpt = Annotated[
     typer.Option(
         "--output",
         metavar="FILE",
-        help="Write rows to a file: jsonl, json, csv or parquet, by its ending.",
+        help="Write rows to a file: jsonl, json, csv, tsv, parquet or arrow, also .gz and .zst.",
         rich_help_panel=RESULTS,
         show_default=False,
     ),

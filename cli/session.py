@@ -18,6 +18,7 @@ from pipesmith.cli.inputs import Feed, InputOptions, open_feed
 from pipesmith.cli.progress import Progress
 from pipesmith.cli.results import OutputOptions, Results, open_results
 from pipesmith.pipelines import compat
+from pipesmith.pipelines.engine import EngineOptions
 from pipesmith.pipelines.errors import PipelineLoadError, ProjectError
 from pipesmith.pipelines.hub import is_repo_id
 from pipesmith.pipelines.jobs import ErrorPolicy, Job
@@ -79,23 +80,22 @@ class RunSession:
             PipeError: an option, a file or the model is wrong, or the policy ends the run.
         """
         feed = open_feed(ctx, self._request, inputs, self._options.access)
-        rows = inputs.has_files or results.file is not None
         with (
             feed.files or nullcontext(),
             output.results_stream(until_exit=True) as stream,
-            open_results(stream, results, feed, rows=rows) as target,
+            open_results(stream, results, feed) as target,
             Progress(feed, inputs.limit) as progress,
         ):
-            first = next(feed.rows, None) if rows else None
+            first = next(feed.rows, None) if results.as_rows else None
             waiting = chain([first] if first else [], feed.rows)
-            if first or not rows:
+            if first or not results.as_rows:
                 job = self._job(replace(feed, rows=waiting), inputs, target, policy, row_timeout)
                 progress.start()
                 for outcome in job:
                     if outcome.error is None or policy.on_error == "record":
                         target.write(outcome)
                     progress.update(job.done, job.failed)
-        if rows:
+        if results.as_rows:
             output.note(progress.summary(target.about))
         if self._verbose:
             for name in compat.used():
@@ -128,7 +128,12 @@ class RunSession:
             ),
             attach=target.attach,
             notify=output.note,
-            row_timeout=row_timeout,
+            # What was typed is a handful of rows: each is run as it would be alone, to the last digit.
+            engine=EngineOptions(
+                is_deterministic=feed.files is None,
+                live=feed.files is not None and feed.files.is_live,
+                row_timeout=row_timeout,
+            ),
         )
 
     def _is_remote(self) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pipesmith.pipelines.engine import Row, RowResult, run
+from pipesmith.pipelines.engine import EngineOptions, Row, RowResult, Statistics, run
 from pipesmith.pipelines.errors import InputError, OutputError, PipeError
 from pipesmith.pipelines.records.columns import ColumnMap, place
 from pipesmith.pipelines.records.record import Record
@@ -80,7 +80,9 @@ class Outcome:
             OutputError: a column that was read has the name of one that is added.
         """
         added: dict[str, Any]
-        if flatten and isinstance(self.result, Mapping):
+        if flatten and self.error is not None:
+            added = {}
+        elif flatten and isinstance(self.result, Mapping):
             added = {f"{RESULT}.{key}": value for key, value in self.result.items()}
         else:
             added = {RESULT: self.result}
@@ -119,11 +121,12 @@ class Job:
         prepare: turns an input into what `preprocess` takes: paths of images into images.
         attach: puts images and sounds of results into files; see `plain.to_plain`.
         notify: told what a reader should know once.
-        row_timeout: seconds after which a row is given up.
+        engine: how rows are batched.
 
     Attributes:
         done: how many rows have an outcome.
         failed: how many of them failed.
+        statistics: what the engine has done.
     """
 
     pipe: Any
@@ -132,9 +135,10 @@ class Job:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     policy: ErrorPolicy = field(default_factory=ErrorPolicy)
     prepare: Callable[[Any], Any] = lambda inputs: inputs
-    attach: Callable[[Any, str, int], str | None] | None = None
+    attach: Callable[[Any, str, int], Any] | None = None
     notify: Callable[[str], None] = lambda text: None
-    row_timeout: float | None = None
+    engine: EngineOptions = field(default_factory=EngineOptions)
+    statistics: Statistics = field(default_factory=Statistics)
     done: int = 0
     failed: int = 0
 
@@ -145,7 +149,8 @@ class Job:
             PipeError: a row failed and the policy ends the job.
         """
         first_errors: list[PipeError] = []
-        for result in run(self.pipe, self._rows(), notify=self.notify, row_timeout=self.row_timeout):
+        results = run(self.pipe, self._rows(), notify=self.notify, options=self.engine, statistics=self.statistics)
+        for result in results:
             outcome = self._outcome(result)
             self.done += 1
             if outcome.error is None:

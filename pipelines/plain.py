@@ -14,7 +14,7 @@ from pathlib import PurePath
 from typing import Any, NamedTuple
 
 _JSON = {type(None), bool, int, str}  # most of what is ever seen: by type, since subclasses are turned into these
-Attach = Callable[[Any, str], "str | None"]
+Attach = Callable[[Any, str], Any]
 
 
 def to_plain(value: Any, attach: Attach | None = None) -> Any:
@@ -28,7 +28,7 @@ def to_plain(value: Any, attach: Attach | None = None) -> Any:
         value: the result.
         attach: puts an image, a mask, a depth map or audio into a file (see `records.attachments`): takes the value and
             its name, `result` or its key, with -1, -2, ... if it is one of a list; returns what is written in its
-            place, or None to write it as above.
+            place (its path), or None to write it as above.
     """
     return _plain(value, None if attach is None else _Place(attach))
 
@@ -46,7 +46,7 @@ class _Place(NamedTuple):
     def at(self, number: int) -> _Place:
         return _Place(self.attach, self.key, f"{self.numbers}-{number}")
 
-    def attached(self, value: Any) -> str | None:
+    def attached(self, value: Any) -> Any:
         from pipesmith.pipelines.records.media.attachments import is_attachment
 
         name = self.key + self.numbers

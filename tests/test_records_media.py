@@ -385,8 +385,8 @@ def test_images_of_every_mode(tmp_path: Path, mode: str) -> None:
 def test_deep_images_keep_their_bits(tmp_path: Path) -> None:
     for kind, ending in (("uint16", ".png"), ("int32", ".tiff"), ("float32", ".tiff")):
         pixels = np.array([[0, 1], [255, 60_000]], kind)
-        file = plain(Image.fromarray(pixels), tmp_path)
-        assert file == str(tmp_path / f"000001-result{ending}")
+        file = plain(Image.fromarray(pixels), tmp_path / kind)
+        assert file == str(tmp_path / kind / f"000001-result{ending}")
         with Image.open(file) as image:
             assert np.array_equal(np.asarray(image).astype(kind), pixels)
 

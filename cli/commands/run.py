@@ -126,7 +126,16 @@ def run(
         seed=seed,
         allow_private_urls=allow_private_urls,
     )
-    results = OutputOptions(output_file, output_dir, format.value if format else None, keep, flatten, force)
+    to_stdout = str(output_file) in ("-", "/dev/stdout")
+    results = OutputOptions(
+        None if to_stdout else output_file,
+        output_dir,
+        format.value if format else None,
+        keep=keep,
+        flatten=flatten,
+        force=force,
+        as_rows=feed.has_files or output_file is not None,
+    )
     policy = ErrorPolicy(on_error.value if on_error else _default_policy(input), max_errors)
     session = RunSession(task, request, options, parameters, verbose=verbose)
     return session.run(ctx, feed, results, policy, row_timeout=row_timeout)

@@ -1,164 +1,71 @@
-"""Rows through a live pipeline.
+"""The batch engine: rows through a live pipeline, in batches that it makes up itself.
 
-Here row by row, as transformers yields them from `pipe(dataset, **parameters)`. Not here: reading inputs, progress,
-writing; those live on the caller's side.
+    read -> preprocess -> window -> sort by length -> pack to a budget -> forward -> postprocess -> restore order
+
+    entry.py         where transformers is entered, and what its stages are given
+    batches.py       the three threads, windows, and the order of results
+    model_inputs.py  what can share a batch, and how long it is
+    packing.py       rows of like length to batches
+    budget.py        how much goes into a batch: found by measuring
+    forward.py       a batch through the model; split where it fails, checked against single rows
+    alone.py         row by row, for classes that cannot be batched
+    failures.py      why a row failed
+
+Not here: reading inputs, progress, writing. Those live on the caller's side.
 """
 
 from __future__ import annotations
 
-import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from typing import Any
 
-from pipesmith.pipelines.engine.failures import row_error
-from pipesmith.pipelines.engine.time_limit import time_limit
-from pipesmith.pipelines.errors import InputError, PipeError
-from pipesmith.pipelines.plain import to_plain
-from pipesmith.pipelines.user_code import describe, user_frame
+from pipesmith.pipelines.engine.options import EngineOptions
+from pipesmith.pipelines.engine.rows import Row, RowResult
+from pipesmith.pipelines.engine.statistics import Statistics
 
-_PLAIN = "Return text, numbers, lists and dicts from postprocess."
-
-
-@dataclass(frozen=True)
-class Row:
-    """One input.
-
-    Args:
-        inputs: what the pipeline's `preprocess` takes first.
-        parameters: the parameters of this row's call.
-        number: which row it is, from 1.
-        error: why the row cannot be run: it takes its place in the order, and its result is this error.
-        origin: what the caller wants back with the result.
-    """
-
-    inputs: Any
-    parameters: Mapping[str, Any] = field(default_factory=dict)
-    number: int = 1
-    error: PipeError | None = None
-    origin: Any = field(default=None, compare=False)
-
-
-@dataclass(frozen=True)
-class RowResult:
-    """What became of a row: its result, or the error in its place."""
-
-    row: Row
-    result: Any = None
-    error: PipeError | None = None
-
-    def plain(self, attach: Callable[[Any, str], str | None] | None = None) -> Any:
-        """Return the result as plain JSON values.
-
-        Args:
-            attach: puts an image or a sound into a file and returns what to write in its place; see `to_plain`.
-
-        Raises:
-            InputError: the result cannot be written down: it contains itself, or fails when it is iterated.
-        """
-        try:
-            return to_plain(self.result, attach)
-        except PipeError:  # of `attach`
-            raise
-        except RecursionError as error:
-            raise InputError(
-                "The result contains itself, or is nested too deeply to be written.", hint=_PLAIN
-            ) from error
-        except Exception as error:  # a generator among the results is the user's code, run only now
-            raise InputError(
-                f"The result fails when it is read: {describe(error)}.{user_frame(error)}", hint=_PLAIN
-            ) from error
+__all__ = ["EngineOptions", "Row", "RowResult", "Statistics", "run"]
 
 
 def run(
-    pipe: Any, rows: Iterable[Row], *, notify: Callable[[str], None] | None = None, row_timeout: float | None = None
+    pipe: Any,
+    rows: Iterable[Row],
+    *,
+    notify: Callable[[str], None] | None = None,
+    options: EngineOptions | None = None,
+    statistics: Statistics | None = None,
 ) -> Iterator[RowResult]:
-    """Yield one result for each row, in order, each as soon as it is there.
+    """Yield one result for each row, in order, each as soon as it and those before it are there.
 
     Args:
         pipe: a live transformers.Pipeline.
-        rows: the inputs; taken one at a time.
-        notify: told once if the class cannot be called as transformers calls it for a dataset.
-        row_timeout: seconds after which a row is given up.
+        rows: the inputs; taken as they are needed, in another thread.
+        notify: told once what cannot be batched, and why.
+        options: how rows are batched.
+        statistics: takes counts while the run goes on.
 
     Yields:
         The result as transformers gives it for a row of a dataset, or the error that the row raised.
     """
-    call = _Call(pipe, notify or (lambda text: None))
-    for row in rows:
-        if row.error is not None:
-            yield RowResult(row, error=row.error)
-            continue
-        try:
-            with time_limit(row_timeout):
-                result = call(row)
-        except (Exception, SystemExit) as error:  # a user's code raises what it likes; the row carries it
-            yield RowResult(row, error=row_error(pipe, row.inputs, row.parameters, error))
-        else:
-            yield RowResult(row, result)
+    from pipesmith.pipelines.engine.alone import run_alone
+    from pipesmith.pipelines.engine.batches import run_in_batches
+    from pipesmith.pipelines.engine.entry import Entry
 
-
-class _Call:
-    """Calls a pipeline with one row, in the dataset form unless its own `__call__` cannot take a dataset."""
-
-    def __init__(self, pipe: Any, notify: Callable[[str], None]) -> None:
-        from transformers import Pipeline
-
-        self._pipe = pipe
-        self._notify = notify
-        self._has_own_call = type(pipe).__call__ is not Pipeline.__call__
-        self._takes_dataset = True
-
-    def __call__(self, row: Row) -> Any:
-        if not self._takes_dataset:
-            return self._pipe(row.inputs, **row.parameters)
-        try:
-            return self._first(row)
-        except Exception as error:
-            # Chunks without `is_last`, as older pipelines make them: transformers' iterator fails, run_single does not.
-            lacks_is_last = _fails_between_stages(error)
-            if not (self._has_own_call or lacks_is_last):
-                raise
-            try:
-                result = self._alone(row) if lacks_is_last else self._pipe(row.inputs, **row.parameters)
-            except Exception:
-                raise error from None
-        name = type(self._pipe).__name__
-        if lacks_is_last:
-            self._notify(f"What {name} returns from a stage cannot be batched (no is_last?): it runs row by row.")
-        else:
-            self._takes_dataset = False
-            if not type(self._pipe).__module__.startswith("transformers."):
-                self._notify(f"{name}.__call__ takes no dataset: it runs row by row.")
-        return result
-
-    def _alone(self, row: Row) -> Any:
-        """Run one row through `run_single`, with the parameters of the class and of the row."""
-        stages = self._pipe._sanitize_parameters(**row.parameters)
-        of_class = (self._pipe._preprocess_params, self._pipe._forward_params, self._pipe._postprocess_params)
-        return self._pipe.run_single(row.inputs, *({**ours, **given} for ours, given in zip(of_class, stages)))
-
-    def _first(self, row: Row) -> Any:
-        results = self._pipe(_dataset_of_one(row.inputs), **row.parameters)
-        if not hasattr(results, "__iter__") or isinstance(results, (list, tuple, dict, str)):
-            raise TypeError(f"{type(self._pipe).__name__} does not iterate over a dataset")
-        return next(iter(results))
-
-
-def _fails_between_stages(error: BaseException) -> bool:
-    """Tell whether it was transformers' own iterator that failed, on what a stage returned."""
-    frames = traceback.extract_tb(error.__traceback__)
-    return bool(frames) and frames[-1].filename.endswith("pt_utils.py")
-
-
-def _dataset_of_one(inputs: Any) -> Any:
-    from torch.utils.data import Dataset
-
-    class OneRow(Dataset):  # type: ignore[misc]  # torch is imported here only
-        def __len__(self) -> int:
-            return 1
-
-        def __getitem__(self, index: int) -> Any:
-            return inputs
-
-    return OneRow()
+    notify = notify or (lambda text: None)
+    options = options or EngineOptions()
+    rows = iter(rows)
+    for first in rows:
+        if first.error is None:
+            break
+        yield RowResult(first, error=first.error)
+    else:
+        return
+    rows = chain([first], rows)
+    if options.is_deterministic or options.row_timeout is not None:
+        yield from run_alone(pipe, rows, notify=notify, row_timeout=options.row_timeout)
+        return
+    with Entry(pipe) as entry:
+        if entry.takes(first):
+            yield from run_in_batches(pipe, rows, entry, options, statistics or Statistics(), notify)
+            return
+    yield from run_alone(pipe, rows, notify=notify)

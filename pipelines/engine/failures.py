@@ -12,7 +12,9 @@ from pipesmith.pipelines.user_code import describe, failure_hint, missing_librar
 _STAGES = ("preprocess", "_forward", "postprocess", "_sanitize_parameters")
 
 
-def row_error(pipe: Any, inputs: Any, parameters: Mapping[str, Any], error: BaseException) -> PipeError:
+def row_error(
+    pipe: Any, inputs: Any, parameters: Mapping[str, Any], error: BaseException, *, tokens: int | None = None
+) -> PipeError:
     """Explain an exception that a row raised.
 
     Args:
@@ -20,6 +22,7 @@ def row_error(pipe: Any, inputs: Any, parameters: Mapping[str, Any], error: Base
         inputs: the row's input.
         parameters: the row's parameters.
         error: what was raised.
+        tokens: how long the model input is, if that is known; it is preprocessed again if not.
 
     Returns:
         An error that names the input's length and the model's limit where that was the reason, else the stage, the
@@ -29,7 +32,7 @@ def row_error(pipe: Any, inputs: Any, parameters: Mapping[str, Any], error: Base
         return error
     stage = _failing_stage(error)
     if stage == "_forward":
-        too_long = _too_long(pipe, inputs, parameters)
+        too_long = _too_long(pipe, tokens or _token_count(pipe, inputs, parameters))
         if too_long is not None:
             too_long.__cause__ = error
             return too_long
@@ -51,10 +54,9 @@ def _failing_stage(error: BaseException) -> str | None:
     return None
 
 
-def _too_long(pipe: Any, inputs: Any, parameters: Mapping[str, Any]) -> InputError | None:
+def _too_long(pipe: Any, length: int | None) -> InputError | None:
     """Tell whether the input has more tokens than the model has positions; only asked once forward has failed."""
     limit = _token_limit(pipe)
-    length = _token_count(pipe, inputs, parameters)
     if limit is None or length is None or length <= limit:
         return None
     mend = "--truncation cuts it to the limit" if _takes(pipe, "truncation") else "Shorten it, or split it"

@@ -59,6 +59,7 @@ class ColumnMap:
         parameters: parameter to column.
         types: what the text of a parameter becomes.
         rest: whether the input is a dict of all columns that are no parameters.
+        has_nulls: whether the format tells an empty text from nothing at all; csv does not.
     """
 
     input: str | None = None
@@ -66,6 +67,7 @@ class ColumnMap:
     parameters: Mapping[str, str] = field(default_factory=dict)
     types: Mapping[str, Parameter] = field(default_factory=dict)
     rest: bool = False
+    has_nulls: bool = True
 
     def __str__(self) -> str:
         parts = [f"{INPUT} = {self.input}"] if self.input is not None else []
@@ -90,7 +92,7 @@ class ColumnMap:
         return self._cell(record, self.input)
 
     def call_parameters(self, record: Record) -> dict[str, Any]:
-        """Return the parameters of a row's own call; a null cell, and an empty one of a text format, gives none.
+        """Return the parameters of a row's own call. A null cell gives none, nor an empty one where there are no nulls.
 
         Raises:
             InputError: a cell does not have its parameter's type.
@@ -98,7 +100,7 @@ class ColumnMap:
         found: dict[str, Any] = {}
         for parameter, column in self.parameters.items():
             value = record.values.get(column)
-            if value is not None and value != "":
+            if value is not None and (value != "" or self.has_nulls):
                 found[parameter] = self._typed(parameter, column, value, record)
         return found
 
@@ -133,7 +135,7 @@ class ColumnMap:
 
 def place(record: Record) -> str:
     """Write where a row stands: its file, its number, and its line where it has one."""
-    line = f" (line {record.line})" if record.line is not None else ""
+    line = f", line {record.line}" if record.line is not None else ""
     return f"{record.file}, row {record.row}{line}"
 
 
@@ -305,5 +307,5 @@ class _Mapper:
 
 
 def _listed(columns: Sequence[str]) -> str:
-    shown = ", ".join(columns[:12])
+    shown = ", ".join(name if name.isprintable() else repr(name) for name in columns[:12])
     return f"{shown}, ... ({len(columns)} columns)" if len(columns) > 12 else shown or "none"

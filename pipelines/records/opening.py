@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pipesmith.pipelines.hub import HubAccess
 
 STDIN = "-"
+_HEAD = 2**20  # bytes from which the number of rows is estimated
 # Files that are one row each: its column `file` is the path.
 MEDIA = {
     "image": (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"),
@@ -66,6 +67,7 @@ class Records:
     Attributes:
         columns: of the first input; None where rows may differ.
         schema: the pyarrow.Schema of the first input, or None.
+        has_nulls: whether the first input tells an empty text from nothing at all.
 
     Raises:
         InputError: an input does not exist, is empty, or cannot be read at all.
@@ -100,12 +102,14 @@ class Records:
         self._stack = ExitStack()
         self._source: Source | None = None
         self._finished_bytes = 0
+        self._estimate: int | None = None
         with ExitStack() as stack:
             stack.callback(self.close)
             self._reading = self._open(self.inputs[0])
             stack.pop_all()
         self.columns = self._reading.columns
         self.schema = self._reading.schema
+        self.has_nulls = self._reading.has_nulls
 
     @property
     def total(self) -> int | None:
@@ -113,6 +117,18 @@ class Records:
         if all(one.kind == "media" for one in self.inputs):
             return len(self.inputs)
         return self._reading.total if len(self.inputs) == 1 else None
+
+    @property
+    def is_live(self) -> bool:
+        """Whether rows may be long in coming: stdin and pipes."""
+        return any(one.kind == "stdin" or (one.path is not None and not one.path.is_file()) for one in self.inputs)
+
+    @property
+    def estimate(self) -> int | None:
+        """About how many rows there are, by the length of the first lines; None if the files do not have lines."""
+        if self._estimate is None and len(self.inputs) == 1 and self._source is not None and self._reading.has_lines:
+            self._estimate = _lines_in(self._source.path) or 0
+        return self._estimate or None
 
     @property
     def fraction(self) -> float | None:
@@ -159,8 +175,8 @@ class Records:
             return [Input("stdin", None, "stdin")]
         if text.startswith("hf://"):
             return [_of_hub(text)]
-        if text.startswith(("http://", "https://")):
-            if self._is_media(Path(text.partition("?")[0])):
+        if "://" in text and not Path(text).exists():
+            if text.startswith(("http://", "https://")) and self._is_media(Path(text.partition("?")[0])):
                 return [Input(text, None, "media")]
             raise InputError(f"{text} is no file here.", hint="Download it first, for example with curl -LO.")
         path = Path(text)
@@ -277,6 +293,16 @@ def matching(pattern: str) -> list[str]:
         return []
     found = glob.glob(pattern, recursive=True)  # noqa: PTH207  # Path.glob takes no absolute pattern
     return sorted(name for name in found if Path(name).is_file())
+
+
+def _lines_in(file: Path | None) -> int | None:
+    """Return about how many lines a file has, None for what is no plain file."""
+    if file is None:
+        return None
+    with file.open("rb") as stream:
+        head = stream.read(_HEAD)
+    lines, size = head.count(b"\n"), file.stat().st_size
+    return round(lines * size / len(head)) if lines else None
 
 
 def _ending(path: Path) -> str:

@@ -81,10 +81,15 @@ class OutputFile:
         self.rows = 0
         self._options = options or WriteOptions()
         self._force = force
-        self._target = path.resolve()  # a link stays one
-        self._is_file = self._target.is_file() or not self._target.exists()
+        self._is_file = path.is_file() or not path.exists()  # else a named pipe, or a device
+        self._target = path.resolve() if self._is_file else path  # a link stays one
         self._compression = path.suffix.lower() if path.suffix.lower() in COMPRESSIONS else None
         self._assembled = self.format.sink is None or self._compression is not None or not streamed
+        if self._assembled and not self._is_file:
+            raise OutputError(
+                f"{path} is no file: rows can only go there as they come, as jsonl or csv.",
+                hint="Write to a file.",
+            )
         self.part = Path(f"{path}.part.jsonl" if self._assembled else f"{path}.part")
         self._refuse_existing()
         self._stream = self._opened(self.part if self._is_file else self._target, "xb" if self._is_file else "wb")
@@ -172,6 +177,11 @@ class OutputFile:
 
     def _widen(self, columns: tuple[str, ...]) -> None:
         """Begin again with a wider header, and the rows so far under it: in csv the header stands before them."""
+        if not self._is_file:
+            raise OutputError(
+                f"{self.path}: row {self.rows + 1} has columns that the header, already written, lacks.",
+                hint="Write to a file, or as jsonl.",
+            )
         wider = Path(f"{self.part}.wider")
         old, self._stream = self._stream, self._opened(wider, "wb")
         self._sink = self._new_sink(replace(self._options, columns=columns))
@@ -185,6 +195,7 @@ class OutputFile:
 
     def _assemble(self) -> None:
         assert self.format.write is not None
+        self._stream.close()
         final = Path(f"{self.path}.part")
         with final.open("wb") as stream:
             with compressed(stream, self._compression) as packed:
@@ -192,7 +203,6 @@ class OutputFile:
             stream.flush()
             os.fsync(stream.fileno())
         final.replace(self._target)
-        self._stream.close()
         self.part.unlink()
 
     def _all_columns(self) -> WriteOptions:

@@ -61,12 +61,16 @@ class Reading:
         columns: the columns that every row has, in order; None where rows may differ.
         schema: the pyarrow.Schema of the columns where the format has one.
         total: how many rows there are, where that is known before reading.
+        has_nulls: whether the format tells an empty text from nothing at all.
+        has_lines: whether a row is a line, mostly.
     """
 
     records: Iterator[Record]
     columns: Sequence[str] | None = None
     schema: Any = None
     total: int | None = None
+    has_nulls: bool = True
+    has_lines: bool = False
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from pipesmith.pipelines.records.source import Source
 _FILE = b"ARROW1"
 _STREAM = b"\xff\xff\xff\xff"  # what every message begins with since Arrow 0.15; the length of the schema follows
 _FEATHER_1 = b"FEA1"
+_PIECE_BYTES = 2**20
 
 
 def read(source: Source, options: ReadOptions) -> Reading:
@@ -40,7 +41,7 @@ def read(source: Source, options: ReadOptions) -> Reading:
     data = (
         seekable(source, pyarrow.memory_map)
         if is_file or source.path
-        else pyarrow.PythonFile(source.stream(), mode="r")
+        else pyarrow.PythonFile(_Pieces(source.stream()), mode="r")
     )
     try:
         reader = ipc.open_file(data) if is_file else ipc.open_stream(data)
@@ -80,6 +81,26 @@ def _batches_of_file(data: Any, reader: Any) -> Iterator[Any]:
 def _batches_of_stream(data: Any, reader: Any) -> Iterator[Any]:
     with data:
         yield from reader
+
+
+class _Pieces:
+    """A stream that is read piece by piece: a damaged file may ask for any number of bytes at once."""
+
+    closed = False
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+
+    def read(self, count: int) -> bytes:
+        """Return so many bytes, or those that there are."""
+        pieces = []
+        while piece := self._stream.read(min(count, _PIECE_BYTES)):
+            pieces.append(piece)
+            count -= len(piece)
+        return b"".join(pieces)
+
+    def close(self) -> None:
+        """The stream is closed with its source."""
 
 
 FORMATS = (Format("arrow", (".arrow", ".feather", ".ipc"), read, recognise, None, write, tabular=True, binary=True),)

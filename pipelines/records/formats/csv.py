@@ -63,7 +63,9 @@ def read(source: Source, options: ReadOptions, *, delimiter: str) -> Reading:
                 f"{source.name}: {count} columns have the name {column!r}.",
                 hint="Name all of them yourself: `--no-header --skip 1 --columns a,b,c`.",
             )
-    return Reading(_records(source.name, lines, columns, options), columns=tuple(columns))
+    return Reading(
+        _records(source.name, lines, columns, options), columns=tuple(columns), has_nulls=False, has_lines=True
+    )
 
 
 def _read_lines(blocks: Iterator[Block], options: ReadOptions, delimiter: str) -> Iterator[_Line]:

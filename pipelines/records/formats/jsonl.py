@@ -23,7 +23,7 @@ _ENCODE_ASCII = json.JSONEncoder(allow_nan=False).encode
 
 def read(source: Source, options: ReadOptions) -> Reading:
     """Open a file of JSON Lines. Blank lines are no rows."""
-    return Reading(_records(source.name, read_blocks(source, options)))
+    return Reading(_records(source.name, read_blocks(source, options)), has_lines=True)
 
 
 def recognise(head: bytes) -> bool:

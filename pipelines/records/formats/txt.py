@@ -12,7 +12,7 @@ from pipesmith.pipelines.records.text import Block, read_blocks
 
 def read(source: Source, options: ReadOptions) -> Reading:
     """Open a text file. An empty line is a row with an empty text."""
-    return Reading(_records(source.name, read_blocks(source, options)), columns=("text",))
+    return Reading(_records(source.name, read_blocks(source, options)), columns=("text",), has_lines=True)
 
 
 def _records(name: str, blocks: Iterator[Block]) -> Iterator[Record]:

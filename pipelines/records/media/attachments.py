@@ -37,10 +37,12 @@ class Attachments:
 
     Args:
         folder: for the files; made when the first is written.
+        force: whether files that are there are replaced.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, force: bool = False) -> None:
         self._folder = folder
+        self._force = force
         self._row = 0
         self._names: set[str] = set()  # of this row
 
@@ -57,12 +59,14 @@ class Attachments:
             The path of the file, `<row>-<name>.png` in the folder; None for any other value (`is_attachment`).
 
         Raises:
-            OutputError: the file cannot be written.
+            OutputError: the file exists, or cannot be written.
         """
         if not is_attachment(value, name):
             return None
         data, ending = _wav(value) if isinstance(value, Mapping) else _picture(value, name)
         file = self._folder / f"{row:06}-{self._free_name(row, name)}{ending}"
+        if file.exists() and not self._force:
+            raise OutputError(f"{file} exists.", hint="--force replaces it; --output-dir names another folder.")
         part = file.with_name(f".{file.name}.part")
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
