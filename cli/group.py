@@ -13,6 +13,8 @@ from typer.core import TyperGroup
 from pipesmith.cli import output
 from pipesmith.pipelines.errors import PipeError
 
+_INTERRUPTED = 130
+
 
 class PipeGroup(TyperGroup):
     """The commands of `pipe`, whichever way they are started."""
@@ -28,16 +30,17 @@ class PipeGroup(TyperGroup):
         try:
             result = super().main(args, standalone_mode=False, **extra)
             code = result if isinstance(result, int) else 0
+            if code == _INTERRUPTED:
+                output.note("Interrupted.")
         except PipeError as error:
             output.print_error(error)
             code = error.exit_code
         except typer.TyperException as error:
             output.print_usage_error(error)
             code = error.exit_code
-        except typer.Abort as error:
-            interrupted = isinstance(error.__cause__, KeyboardInterrupt)
-            output.note("Interrupted." if interrupted else "Aborted.")
-            code = 130 if interrupted else 1
+        except typer.Abort:
+            output.note("Aborted.")
+            code = 1
         sys.exit(code)
 
     def invoke(self, ctx: Any) -> Any:

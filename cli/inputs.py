@@ -77,6 +77,7 @@ class Feed:
         files: what the rows are read from, which knows how far that is; None for typed inputs.
         several: whether there is more than one row, as far as is known.
         typed: whether the inputs were typed: then their URLs are the user's own.
+        total: how many rows there are, of typed inputs.
     """
 
     rows: Iterator[Record]
@@ -86,6 +87,7 @@ class Feed:
     files: Records | None = None
     several: bool = True
     typed: bool = False
+    total: int | None = None
 
 
 def open_feed(ctx: typer.Context, request: TaskRequest, options: InputOptions, access: HubAccess) -> Feed:
@@ -125,6 +127,7 @@ def _of_files(request: TaskRequest, options: InputOptions, access: HubAccess) ->
         options.reading,
         format=options.format,
         split=options.split,
+        kind=request.target.entry.type,
         access=access,
         stdin=sys.stdin.buffer if sys.stdin is not None else None,
         notify=output.note,
@@ -140,9 +143,11 @@ def _of_files(request: TaskRequest, options: InputOptions, access: HubAccess) ->
             mapping = parse_mapping(options.columns)
             kind = request.target.entry.type
             mapped = map_columns(columns, request.signature, kind, mapping, given=request.values)
-            mapped = replace(mapped, has_nulls=records.has_nulls)
+            mapped = replace(mapped, has_nulls=records.has_nulls, is_fixed=records.columns is not None)
             if len(columns) > 1:
                 output.note(f"Columns: {mapped}")
+            elif not records.has_nulls and any(mark in columns[0] for mark in ";\t|"):
+                output.note(f"{columns[0]!r} is taken for one column; --delimiter says what stands between cells.")
         stack.pop_all()
     media = all(one.kind == "media" for one in records.inputs)
     return Feed(rows, mapped, tuple(records.columns or ()), records.schema, records, typed=media)
@@ -188,7 +193,7 @@ def _of_arguments(request: TaskRequest, options: InputOptions) -> Feed:
                 f"Input {number} is not UTF-8: {text!r}.", hint="Convert it first, for example with iconv -t utf-8."
             ) from error
         records.append(Record({column: _json(text, f"input {number}") if as_json else text}, number, ""))
-    return Feed(iter(records), ColumnMap(column), (column,), several=len(records) > 1, typed=True)
+    return Feed(iter(records), ColumnMap(column), (column,), several=len(records) > 1, typed=True, total=len(records))
 
 
 def _of_stdin(ctx: typer.Context, request: TaskRequest, options: InputOptions) -> Feed:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from pipesmith.cli import output
+from pipesmith.cli.commands.bench import bench
 from pipesmith.cli.commands.info import info
 from pipesmith.cli.commands.list import list_tasks
 from pipesmith.cli.commands.run import run
@@ -24,6 +25,7 @@ app = typer.Typer(
     epilog=EXIT_CODES,
 )
 app.command("run", cls=TaskCommand, epilog=EXIT_CODES)(run)
+app.command("bench", cls=TaskCommand, epilog=EXIT_CODES)(bench)
 app.command("list")(list_tasks)
 app.command("info")(info)
 

@@ -41,8 +41,9 @@ class ReportFormat(str, Enum):
 
 
 # Sections of a command's help, in their order; options that name none stand under "Options".
-ROWS, FILES, RESULTS, ERRORS, MODEL = "Rows", "How files are read", "Results", "Rows that fail", "The model"
-SECTIONS = (ROWS, FILES, RESULTS, ERRORS, MODEL)
+ROWS, FILES, RESULTS, ERRORS = "Rows", "How files are read", "Results", "Rows that fail"
+BATCHES, MODEL = "Batches (found by the program)", "The model"
+SECTIONS = (ROWS, FILES, RESULTS, ERRORS, BATCHES, MODEL)
 
 
 def _complete_tasks(incomplete: str) -> list[tuple[str, str]]:

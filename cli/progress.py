@@ -20,15 +20,19 @@ class Progress:
     Args:
         feed: what is read.
         limit: how many rows are taken at most, if that is known.
+        shown: whether it is shown: not where results appear on the same terminal.
     """
 
-    def __init__(self, feed: Feed, limit: int | None) -> None:
+    def __init__(self, feed: Feed, limit: int | None, *, shown: bool = True) -> None:
         self._files = feed.files
+        self._total = feed.total
+        self._shown = shown
         self._limit = limit
         self._began = time.monotonic()
         self._next = self._began + _FIRST
         self._bar: Any = None
         self._task: Any = None
+        self._before = self._failed_before = 0
         self.done = 0
         self.failed = 0
 
@@ -41,8 +45,10 @@ class Progress:
         if self._bar is not None:
             self._bar.stop()
 
-    def start(self) -> None:
-        """Begin to count time: what came before was loading."""
+    def start(self, done_before: int = 0, failed_before: int = 0) -> None:
+        """Begin to count time: what came before was loading. Rows of an earlier run are done already."""
+        self._before = done_before
+        self._failed_before = self.failed = failed_before
         self._began = time.monotonic()
         self._next = self._began + _FIRST
 
@@ -58,9 +64,9 @@ class Progress:
 
     def update(self, done: int, failed: int) -> None:
         """Take the count, and show it if it is time to."""
-        self.done, self.failed = done, failed
+        self.done, self.failed = done, self._failed_before + failed
         now = time.monotonic()
-        if now < self._next or self._files is None:
+        if now < self._next or not self._shown:
             return
         if sys.stderr.isatty() and not output.is_quiet():
             self._draw()
@@ -81,16 +87,19 @@ class Progress:
 
     def _share(self) -> float | None:
         """Return which part of the rows is done, 0 to 1; None if nobody knows."""
-        total = (self._files.total or self._files.estimate) if self._files else None
+        total = (self._files.total or self._files.estimate) if self._files else self._total
         if self._limit is not None:
             total = min(total, self._limit) if total is not None else self._limit
         if total:
-            return min(1.0, self.done / total)
+            return min(1.0, (self._before + self.done) / total)
         return self._files.fraction if self._files else None  # of what was read: rows on their way count as done
 
     def _left(self) -> float | None:
         share = self._share()
-        return self.seconds * (1 - share) / share if share and share < 1 else None
+        if not share or share >= 1:
+            return None
+        before = share * self._before / max(1, self._before + self.done)  # no time was spent on these
+        return self.seconds * (1 - share) / max(share - before, 1e-9)
 
     def _draw(self) -> None:
         if self._bar is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -11,12 +12,17 @@ from typing import Any, Protocol, TextIO
 
 from pipesmith.cli import output
 from pipesmith.cli.inputs import Feed
+from pipesmith.cli.output import short_place
 from pipesmith.pipelines.errors import OutputError, ParameterError
 from pipesmith.pipelines.jobs import ERROR, RESULT, Outcome, check_names
+from pipesmith.pipelines.journal import Journal, check_output, check_same
 from pipesmith.pipelines.records.formats import Format, NewColumnsError, formats
 from pipesmith.pipelines.records.media.attachments import Attachments
 from pipesmith.pipelines.records.output import OutputFile
+from pipesmith.pipelines.records.partial import PARTIAL
 from pipesmith.pipelines.records.record import WriteOptions
+
+_NOTE_EVERY = 1.0  # seconds between notes in the journal
 
 
 @dataclass(frozen=True)
@@ -30,6 +36,7 @@ class OutputOptions:
         keep: whether the input's columns stay beside the result.
         flatten: whether the keys of a dict become columns.
         force: whether existing files are replaced.
+        resume: whether an unfinished file is gone on with.
         as_rows: whether rows are written (columns beside the result) rather than bare results.
     """
 
@@ -39,6 +46,7 @@ class OutputOptions:
     keep: bool = True
     flatten: bool = False
     force: bool = False
+    resume: bool = False
     as_rows: bool = False
 
 
@@ -49,8 +57,18 @@ class Results(AbstractContextManager["Results"], Protocol):
     def about(self) -> str:
         """Where results go, for the summary; "" for stdout."""
 
+    def begin(self, run: Mapping[str, Any]) -> tuple[int, int]:
+        """Begin, or go on with, what belongs to a run; return how many rows are done, and how many of them failed.
+
+        Raises:
+            OutputError: what is to be gone on with belongs to another run.
+        """
+
     def write(self, outcome: Outcome) -> None:
         """Write a row's result, or its error."""
+
+    def leave_out(self, outcome: Outcome) -> None:
+        """Take note of a row that failed and is not written."""
 
     def attach(self, value: Any, name: str, row: int) -> Any:
         """Put an image or a sound into a file; return its path, or what is written in its place."""
@@ -82,7 +100,7 @@ def _columns(feed: Feed, options: OutputOptions) -> WriteOptions:
     """Return the columns that a file of results is known to have; none if rows may differ."""
     kept = feed.known_columns if options.keep else ()
     if options.flatten:
-        return WriteOptions(kept, (ERROR,), feed.schema)
+        return WriteOptions(kept, last=(ERROR,), schema=feed.schema)
     if feed.columns is not None and options.keep and not kept:
         return WriteOptions()
     return WriteOptions((*kept, RESULT, ERROR), schema=feed.schema)
@@ -104,16 +122,42 @@ class _FileResults:
             options=_columns(feed, options),
             force=options.force,
             streamed=not options.flatten,
+            resume=options.resume,
         )
-        self._attachments = Attachments(options.folder or Path(f"{options.file}.files"), force=options.force)
+        self._journal = Journal(Path(f"{options.file}.part.journal"))
+        self._noted = 0.0
+        # What a row that is run again has left must not stand in its way.
+        self._attachments = Attachments(
+            options.folder or Path(f"{options.file}.files"), force=options.force or options.resume
+        )
 
     @property
     def about(self) -> str:
         return str(self._file.path)
 
+    def begin(self, run: Mapping[str, Any]) -> tuple[int, int]:
+        if self._file.kept is None:
+            self._journal.begin(run)
+            return 0, 0
+        before, progress = self._journal.read()
+        check_same(before, run, self._file.path)
+        check_output(self._file.part, self._file.kept, progress)
+        self._file.go_on()
+        self._journal.go_on()
+        done = self._file.rows + progress.skipped
+        output.note(f"{done:,} rows are done: going on after them.")
+        return done, self._file.kept.failed + progress.skipped
+
     def write(self, outcome: Outcome) -> None:
         options = self._options
         self._file.write(outcome.row(keep=options.keep, flatten=options.flatten, tabular=self._file.format.tabular))
+        now = time.monotonic()
+        if now >= self._noted + _NOTE_EVERY or self._file.was_widened:
+            self._noted = now
+            self._journal.note(size=self._file.size, checksum=self._file.checksum)
+
+    def leave_out(self, outcome: Outcome) -> None:
+        self._journal.note(skipped=1, size=self._file.size, checksum=self._file.checksum)
 
     def attach(self, value: Any, name: str, row: int) -> str | None:
         return self._attachments.save(value, row=row, name=name)
@@ -125,9 +169,12 @@ class _FileResults:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._file.__exit__(kind, error, trace)
-        if error is not None and self._file.rows:
-            output.note(f"{self._file.rows:,} rows are in {self._file.part}.")
+        try:
+            self._file.__exit__(kind, error, trace)
+        finally:
+            self._journal.close(remove=not self._file.part.exists())
+        if error is not None and self._file.rows and not isinstance(error, OutputError):  # which says it itself
+            output.note(f"{self._file.rows:,} rows are in {self._file.part}; the same command with --resume goes on.")
 
 
 class _RowsOnStdout:
@@ -141,6 +188,12 @@ class _RowsOnStdout:
         self._sink = format.sink(stream.buffer, self._columns) if format.sink else None
         self._rows: list[Any] = []  # of json, which is one value
         self._attachments = Attachments(options.folder, force=options.force) if options.folder else None
+
+    def begin(self, run: Mapping[str, Any]) -> tuple[int, int]:
+        return 0, 0
+
+    def leave_out(self, outcome: Outcome) -> None:
+        pass
 
     def write(self, outcome: Outcome) -> None:
         options = self._options
@@ -187,6 +240,12 @@ class _BareResults:
         self._attachments = Attachments(options.folder, force=options.force) if options.folder else None
         self._described = False
 
+    def begin(self, run: Mapping[str, Any]) -> tuple[int, int]:
+        return 0, 0
+
+    def leave_out(self, outcome: Outcome) -> None:
+        pass
+
     def write(self, outcome: Outcome) -> None:
         result = outcome.result if outcome.error is None else {ERROR: outcome.error_record()}
         self._writer.write(outcome.inputs, result)
@@ -220,7 +279,9 @@ def _description(value: Any) -> Any:
 
 
 def _refuse_input(file: Path, feed: Feed) -> None:
-    """Refuse to write over what is read: rows would be lost on the way."""
-    read = [one.path for one in feed.files.inputs if one.path is not None] if feed.files else []
-    if file.exists() and any(path.exists() and path.samefile(file) for path in read):
-        raise OutputError(f"{file} is the input.", hint="Write to another file.")
+    """Refuse to write over what is read, or on the way: rows would be lost."""
+    read = {one.path.resolve() for one in feed.files.inputs if one.path is not None} if feed.files else set()
+    file = file.resolve()
+    for written in (file, *(file.with_name(file.name + ending) for ending in PARTIAL)):
+        if written in read:
+            raise OutputError(f"{short_place(written)} is the input.", hint="Write to another file.")

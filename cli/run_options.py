@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pipesmith.cli.options import ERRORS, FILES, MODEL, RESULTS, ROWS, OnError, Quoting
+from pipesmith.cli.options import BATCHES, ERRORS, FILES, MODEL, RESULTS, ROWS, OnError, Quoting
 
 
 def _complete_formats(incomplete: str) -> list[str]:
@@ -211,6 +211,58 @@ RowTimeoutOpt = Annotated[
         min=0.001,
         help="A row that takes longer is a bad row.",
         rich_help_panel=ERRORS,
+        show_default=False,
+    ),
+]
+ResumeOpt = Annotated[
+    bool,
+    typer.Option(
+        "--resume", help="Go on with an output that was not finished.", rich_help_panel=RESULTS, show_default=False
+    ),
+]
+BatchSizeOpt = Annotated[
+    int | None,
+    typer.Option(
+        "--batch-size", metavar="N", min=1, help="Rows of a batch.", rich_help_panel=BATCHES, show_default=False
+    ),
+]
+BatchTokensOpt = Annotated[
+    int | None,
+    typer.Option(
+        "--batch-tokens",
+        metavar="N",
+        min=1,
+        help="Tokens of a batch, padding included.",
+        rich_help_panel=BATCHES,
+        show_default=False,
+    ),
+]
+WindowOpt = Annotated[
+    int,
+    typer.Option(
+        "--window",
+        metavar="N",
+        min=1,
+        help="Rows that are sorted by length together, at most.",
+        rich_help_panel=BATCHES,
+        show_default=False,
+    ),
+]
+DeterministicOpt = Annotated[
+    bool,
+    typer.Option(
+        "--deterministic",
+        help="Run row by row: to the last digit what each gives alone.",
+        rich_help_panel=BATCHES,
+        show_default=False,
+    ),
+]
+CompileOpt = Annotated[
+    bool,
+    typer.Option(
+        "--compile",
+        help="Compile the model with torch.compile: for long runs.",
+        rich_help_panel=MODEL,
         show_default=False,
     ),
 ]

@@ -17,11 +17,12 @@ from pipesmith.cli.flags import TaskRequest
 from pipesmith.cli.inputs import Feed, InputOptions, open_feed
 from pipesmith.cli.progress import Progress
 from pipesmith.cli.results import OutputOptions, Results, open_results
-from pipesmith.pipelines import compat
-from pipesmith.pipelines.engine import EngineOptions
-from pipesmith.pipelines.errors import PipelineLoadError, ProjectError
+from pipesmith.pipelines import compat, journal
+from pipesmith.pipelines.engine import EngineOptions, Statistics
+from pipesmith.pipelines.engine.windows import window_start
+from pipesmith.pipelines.errors import ParameterError, PipelineLoadError, ProjectError
 from pipesmith.pipelines.hub import is_repo_id
-from pipesmith.pipelines.jobs import ErrorPolicy, Job
+from pipesmith.pipelines.jobs import ERROR, RESULT, ErrorPolicy, Job
 from pipesmith.pipelines.loading import load
 from pipesmith.pipelines.names import near_miss
 from pipesmith.pipelines.parameters import check_parameters
@@ -37,6 +38,7 @@ class RunSession:
         request: what was read of it.
         options: how to load it.
         parameters: of the call; the project's settings fill in what is not given.
+        compiled: whether the model is compiled.
         verbose: whether libraries may talk on stderr.
     """
 
@@ -47,12 +49,14 @@ class RunSession:
         options: LoadOptions,
         parameters: Mapping[str, Any],
         *,
-        verbose: bool,
+        compiled: bool = False,
+        verbose: bool = False,
     ) -> None:
         self._name = name
         self._request = request
         self._options = options
         self._parameters = {**project_parameters(request), **parameters}
+        self._compiled = compiled
         self._verbose = verbose
 
     def run(
@@ -61,8 +65,7 @@ class RunSession:
         inputs: InputOptions,
         results: OutputOptions,
         policy: ErrorPolicy,
-        *,
-        row_timeout: float | None = None,
+        engine: EngineOptions,
     ) -> int:
         """Run every row and write what becomes of it.
 
@@ -71,39 +74,93 @@ class RunSession:
             inputs: what is run.
             results: where results go.
             policy: what a failed row does.
-            row_timeout: seconds after which a row is given up.
+            engine: how rows are batched.
 
         Returns:
             The exit code: 3 if rows failed, else 0.
 
         Raises:
             PipeError: an option, a file or the model is wrong, or the policy ends the run.
+            KeyboardInterrupt: the run was interrupted; the batch in hand is written.
         """
         feed = open_feed(ctx, self._request, inputs, self._options.access)
+        is_live = feed.files is not None and feed.files.is_live
+        if is_live and results.resume:
+            raise ParameterError("stdin cannot be resumed: what was read of it is gone.", hint="Use a file.")
         with (
             feed.files or nullcontext(),
             output.results_stream(until_exit=True) as stream,
             open_results(stream, results, feed) as target,
-            Progress(feed, inputs.limit) as progress,
+            Progress(feed, inputs.limit, shown=not output.is_terminal(stream) or results.file is not None) as progress,
         ):
+            job = None
             first = next(feed.rows, None) if results.as_rows else None
-            waiting = chain([first] if first else [], feed.rows)
             if first or not results.as_rows:
-                job = self._job(replace(feed, rows=waiting), inputs, target, policy, row_timeout)
-                progress.start()
-                for outcome in job:
-                    if outcome.error is None or policy.on_error == "record":
-                        target.write(outcome)
-                    progress.update(job.done, job.failed)
+                job = self._job(feed, inputs, results, target, policy)
+                run = self._identity(job, feed, inputs, results, engine) if results.file else {}
+                job.done_before, failed_before = target.begin(run)
+                job.records = chain([first] if first else [], feed.rows)
+                # What was typed is a handful of rows: each is run as it would be alone, to the last digit.
+                job.engine = replace(
+                    engine,
+                    is_deterministic=engine.is_deterministic or feed.files is None,
+                    live=is_live,
+                    rows_before=window_start(job.done_before, engine),
+                )
+                progress.start(job.done_before, failed_before)
+                with output.interruptible(job.stop):
+                    for outcome in job:
+                        if outcome.error is None or policy.on_error == "record":
+                            target.write(outcome)
+                        elif policy.on_error == "skip":
+                            target.leave_out(outcome)
+                        progress.update(job.done, job.failed)
+                if job.stop.is_set():
+                    raise KeyboardInterrupt
         if results.as_rows:
             output.note(progress.summary(target.about))
+        if job is not None and job.first_error is not None:
+            output.note(f"The first that failed: {job.first_error.message}")
+            if job.first_error.hint:
+                output.note(f"Hint: {job.first_error.hint}")
         if self._verbose:
-            for name in compat.used():
-                output.note(f"Supplied for code written for transformers 4: {name}.")
+            self._tell(job.statistics if job else None)
         return 3 if progress.failed else 0
 
+    def _identity(
+        self, job: Job, feed: Feed, inputs: InputOptions, results: OutputOptions, engine: EngineOptions
+    ) -> dict[str, Any]:
+        """Return what an unfinished output must have been made from, to be gone on with."""
+        files = [(one.name, one.path) for one in feed.files.inputs] if feed.files else []
+        return journal.plain(
+            {
+                "task": self._name,
+                "input": journal.describe_files(files) if files else list(inputs.arguments),
+                "reading": [vars(inputs.reading), inputs.format, inputs.split],
+                "selection": [inputs.skip, inputs.limit, inputs.sample, inputs.seed],
+                "columns": str(feed.columns),
+                "parameters": self._parameters,
+                "model": journal.describe_model(job.pipe),
+                "code": journal.describe_code(job.pipe),
+                "output": [results.keep, results.flatten, job.policy.on_error],
+                "batches": [engine.batch_size, engine.batch_tokens, engine.window, engine.is_deterministic],
+            }
+        )
+
+    def _tell(self, statistics: Statistics | None) -> None:
+        """Say what the engine chose, and what was supplied for old code."""
+        if statistics is not None and statistics.batches:
+            budgets = ", ".join(f"{size:,} {unit}" for unit, size in statistics.budgets.items())
+            output.note(
+                f"{statistics.batches:,} batches of {statistics.rows:,} rows, {statistics.padding:.0%} padding, "
+                f"{statistics.tokens / max(statistics.forward_seconds, 1e-9):,.0f} tokens/s in the model; "
+                f"a batch holds up to {budgets}."
+            )
+        for name in compat.used():
+            output.note(f"Supplied for code written for transformers 4: {name}.")
+
     def _job(
-        self, feed: Feed, inputs: InputOptions, target: Results, policy: ErrorPolicy, row_timeout: float | None
+        self, feed: Feed, inputs: InputOptions, results: OutputOptions, target: Results, policy: ErrorPolicy
     ) -> Job:
         """Load the pipeline, and put rows, parameters and media together for it."""
         # A download shows its own progress.
@@ -128,12 +185,7 @@ class RunSession:
             ),
             attach=target.attach,
             notify=output.note,
-            # What was typed is a handful of rows: each is run as it would be alone, to the last digit.
-            engine=EngineOptions(
-                is_deterministic=feed.files is None,
-                live=feed.files is not None and feed.files.is_live,
-                row_timeout=row_timeout,
-            ),
+            reserved=(RESULT, ERROR) if results.as_rows and results.keep else (),
         )
 
     def _is_remote(self) -> bool:
@@ -154,7 +206,14 @@ class RunSession:
             output.note(text)
         if self._options.model and self._options.model.partition(":")[0] == "tiny":
             output.note("The model is tiny and random: so are the results.")
-        return load(self._request.target, self._options)
+        pipe = load(self._request.target, self._options)
+        if self._options.dtype == "float16" and pipe.device.type == "cpu":
+            raise ParameterError(
+                "float16 on a processor is slower than float32 and less exact.", hint="Use --dtype bfloat16, or a GPU."
+            )
+        if self._compiled:
+            pipe.model.compile(dynamic=True)
+        return pipe
 
 
 def project_parameters(request: TaskRequest) -> dict[str, Any]:

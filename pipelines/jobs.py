@@ -7,16 +7,20 @@ failed row does. Not here: batching (`engine/`), formats (`records/`), and what 
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Any
 
 from pipesmith.pipelines.engine import EngineOptions, Row, RowResult, Statistics, run
+from pipesmith.pipelines.engine.time_limit import time_limit
 from pipesmith.pipelines.errors import InputError, OutputError, PipeError
 from pipesmith.pipelines.records.columns import ColumnMap, place
 from pipesmith.pipelines.records.record import Record
 
 RESULT, ERROR = "result", "error"
+_ADDED = {RESULT, ERROR}
 _ALIKE = 20  # so many first rows that fail with one error: it is the set-up, not the rows
 
 
@@ -90,8 +94,9 @@ class Outcome:
             added[ERROR] = self.error_record()
         if not keep:
             return added
-        check_names(self.record.values, (*added, ERROR))
-        return {**self.record.values, **added}
+        if self.error is None:
+            check_names(self.record.values, added)
+        return {**{name: value for name, value in self.record.values.items() if name not in _ADDED}, **added}
 
 
 def check_names(columns: Iterable[str], added: Iterable[str] = (RESULT, ERROR)) -> None:
@@ -122,10 +127,14 @@ class Job:
         attach: puts images and sounds of results into files; see `plain.to_plain`.
         notify: told what a reader should know once.
         engine: how rows are batched.
+        reserved: names that no column may have: those of columns that are written beside it.
+        stop: ends the job after the batch in hand when it is set.
+        done_before: rows of an earlier run that have their outcome: none is yielded for them.
 
     Attributes:
         done: how many rows have an outcome.
         failed: how many of them failed.
+        first_error: of these, with its place.
         statistics: what the engine has done.
     """
 
@@ -138,9 +147,13 @@ class Job:
     attach: Callable[[Any, str, int], Any] | None = None
     notify: Callable[[str], None] = lambda text: None
     engine: EngineOptions = field(default_factory=EngineOptions)
+    done_before: int = 0
+    reserved: tuple[str, ...] = ()
+    stop: threading.Event = field(default_factory=threading.Event)
     statistics: Statistics = field(default_factory=Statistics)
     done: int = 0
     failed: int = 0
+    first_error: PipeError | None = None
 
     def __iter__(self) -> Iterator[Outcome]:
         """Yield outcomes; those of skipped rows as well.
@@ -149,14 +162,18 @@ class Job:
             PipeError: a row failed and the policy ends the job.
         """
         first_errors: list[PipeError] = []
-        results = run(self.pipe, self._rows(), notify=self.notify, options=self.engine, statistics=self.statistics)
+        options = replace(self.engine, stop=self.stop)
+        results = run(self.pipe, self._rows(), notify=self.notify, options=options, statistics=self.statistics)
         for result in results:
+            if result.row.number <= self.done_before:  # of a window that was cut: computed again whole
+                continue
             outcome = self._outcome(result)
             self.done += 1
             if outcome.error is None:
                 yield outcome
                 continue
             self.failed += 1
+            self.first_error = self.first_error or _at_its_row(outcome)
             if self.policy.on_error == "fail":
                 raise _at_its_row(outcome)
             if self.failed == self.done:
@@ -167,18 +184,29 @@ class Job:
             self._stop_if_too_many(outcome)
 
     def _rows(self) -> Iterator[Row]:
-        for number, record in enumerate(self.records, 1):
+        first = self.engine.rows_before
+        for number, record in enumerate(islice(self.records, first, None), first + 1):
             if record.error is not None:
                 yield Row(None, number=number, error=record.error, origin=record)
                 continue
             assert self.columns is not None
             try:
-                inputs = self.prepare(self.columns.inputs(record))
+                self._check_names(record)
+                with time_limit(self.engine.row_timeout):
+                    inputs = self.prepare(self.columns.inputs(record))
                 own = self.columns.call_parameters(record)
             except PipeError as error:
                 yield Row(None, number=number, error=error, origin=record)
             else:
                 yield Row(inputs, {**self.parameters, **own} if own else self.parameters, number, origin=record)
+
+    def _check_names(self, record: Record) -> None:
+        doubled = [name for name in self.reserved if name in record.values]
+        if doubled:
+            raise InputError(
+                f"{place(record)}: there is a column {doubled[0]!r}, which is what a column of the output is called.",
+                hint="--no-keep leaves the input's columns out, or rename it in the input.",
+            )
 
     def _outcome(self, result: RowResult) -> Outcome:
         record, number = result.row.origin, result.row.number
@@ -209,8 +237,8 @@ class Job:
 
 
 def _kind(error: PipeError) -> str:
-    """Return an error without what differs from row to row: numbers and what is quoted."""
-    return re.sub(r"'[^']*'|\"[^\"]*\"|[\d,.]+", "", error.message)
+    """Return an error without what differs from row to row: numbers, paths and what is quoted."""
+    return re.sub(r"'[^']*'|\"[^\"]*\"|\S*[\d/.\\]\S*", "", error.message)
 
 
 def _at_its_row(outcome: Outcome) -> PipeError:

@@ -111,5 +111,5 @@ def test_lowest_constraints_are_the_lower_bounds() -> None:
 def test_public_names() -> None:
     import pipesmith.pipelines as public
 
-    assert sorted(public.__all__) == ["PIPELINE_REGISTRY", "pipeline", "records", "testing"]
+    assert sorted(public.__all__) == ["PIPELINE_REGISTRY", "pipeline", "records", "run_pipeline", "testing"]
     assert all(hasattr(public, name) for name in public.__all__)

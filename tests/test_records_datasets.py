@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 import shutil
 import textwrap
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -83,6 +85,49 @@ def test_damaged_folders_are_named(saved: Path, tmp_path: Path) -> None:
     assert "_data_files" in broken("key", lambda folder: (folder / "state.json").write_text("{}"))
 
 
+@pytest.mark.parametrize(
+    ("file", "content", "message"),
+    [
+        ("state.json", {"_data_files": None}, "_data_files is no list of names"),
+        ("state.json", {"_data_files": [{"x": 1}]}, "_data_files is no list of names"),
+        ("state.json", {"_data_files": [1]}, "_data_files is no list of names"),
+        ("state.json", {"_data_files": {"filename": "x"}}, "_data_files is no list of names"),
+        ("state.json", {"_data_files": [{"filename": "../one/data-00000-of-00003.arrow"}]}, "which is no plain name"),
+        ("state.json", {"_data_files": [{"filename": "/etc/hostname"}]}, "which is no plain name"),
+        ("state.json", {"_data_files": [{"filename": "x\n\ud800"}]}, "'x\\n\\ud800', which is no plain name"),
+        ("state.json", [1], "_data_files cannot be read"),
+        ("dataset_dict.json", {"splits": 5}, "splits is no list of names"),
+        ("dataset_dict.json", {"splits": [["a"]]}, "splits is no list of names"),
+        ("dataset_dict.json", {"splits": "train"}, "splits is no list of names"),
+        ("dataset_dict.json", {"splits": ["../one"]}, "'../one', which is no plain name"),
+        ("dataset_dict.json", {"splits": [".."]}, "'..', which is no plain name"),
+        ("dataset_dict.json", {"splits": ["absent"]}, "absent/state.json is not what save_to_disk writes"),
+    ],
+    ids=str,
+)
+def test_names_that_lead_elsewhere_are_refused(
+    saved: Path, tmp_path: Path, file: str, content: object, message: str
+) -> None:
+    shutil.copytree(saved / "one", tmp_path / "one")
+    folder = tmp_path / "folder"
+    shutil.copytree(saved / "one", folder)
+    (folder / file).write_text(json.dumps(content))
+    with pytest.raises(InputError) as caught:
+        open_saved_dataset(folder, None, OPTIONS)
+    assert message in caught.value.message and "\n" not in caught.value.message
+
+
+def test_an_empty_data_set_may_have_no_features(saved: Path, tmp_path: Path) -> None:
+    shutil.copytree(saved / "empty", tmp_path / "empty")
+    for file, content in (("state.json", {"_data_files": []}), ("dataset_info.json", {"features": None})):
+        (tmp_path / "empty" / file).write_text(json.dumps(content))
+    reading = open_saved_dataset(tmp_path / "empty", None, OPTIONS)
+    assert (list(reading.records), reading.columns) == ([], ())
+    (tmp_path / "empty/dataset_info.json").write_text('{"features": 5}')
+    with pytest.raises(InputError, match=r"dataset_info.json is not what .*: features is no object"):
+        open_saved_dataset(tmp_path / "empty", None, OPTIONS)
+
+
 # --- the Hub -------------------------------------------------------------------------------------------------------
 
 
@@ -130,6 +175,8 @@ READ = """
     def plain(value):
         if isinstance(value, dict):
             return {key: plain(item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [plain(item) for item in value]
         return base64.b64encode(value).decode() if isinstance(value, bytes) else value
 
     result = []
@@ -137,7 +184,8 @@ READ = """
         said = []
         try:
             access = HubAccess(token=TOKEN)
-            reading = open_dataset(name, split=split, access=access, options=ReadOptions(), notify=said.append)
+            options = ReadOptions(**OPTIONS)
+            reading = open_dataset(name, split=split, access=access, options=options, notify=said.append)
             records = list(reading.records)
             result.append({
                 "rows": [plain(record.values) for record in records if record.error is None],
@@ -151,7 +199,8 @@ READ = """
 
 def read_all(hub_python: Callable[..., Any], *names: tuple[str, str | None], **options: Any) -> list[dict[str, Any]]:
     token = options.pop("token", None)
-    script = f"NAMES = {list(names)!r}\nTOKEN = {token!r}\n"
+    read_options = options.pop("options", {})
+    script = f"NAMES = {list(names)!r}\nTOKEN = {token!r}\nOPTIONS = {read_options!r}\n"
     answers: list[dict[str, Any]] = hub_python(script + textwrap.dedent(READ), **options)
     return answers
 
@@ -191,6 +240,92 @@ def test_data_sets_of_the_hub_are_streamed(hub: Hub, hub_python: Callable[..., A
     assert images["rows"] == [{"image": {"bytes": encoded, "path": "x.png"}}]
     assert [row["image"]["bytes"] for row in folder["rows"]] == [encoded, encoded]
     assert all(answer["errors"] == [] for answer in (train, test, old, table, french, images, folder))
+
+
+MEDIA_CARD = """---
+dataset_info:
+  features:
+  - name: id
+    dtype: int64
+  - name: image
+    dtype: image
+  - name: more
+    list: image
+  splits:
+  - name: train
+    num_examples: 1
+---
+"""
+
+
+@both_lines
+def test_files_beside_rows_come_from_the_hub_alone(hub: Hub, hub_python: Callable[..., Any], tmp_path: Path) -> None:
+    image, secret = png(), tmp_path / "secret.png"
+    secret.write_bytes(image)
+    hub.create("alice/files", {"one.png": image, "two.zip": zipped({"b/two.png": image})}, kind="dataset")
+    base = "hf://datasets/alice/files@main"
+    fetched = [f"{base}/one.png", f"zip://b/two.png::{base}/two.zip"]
+    kept = ["http://127.0.0.1:1/x.png", "https://example.invalid/x.png"]
+    refused = [
+        str(secret),
+        secret.as_uri(),
+        "secret.png",
+        f"local://{secret}",
+        f"zip://x.png::file://{secret}",
+        f"simplecache::file://{secret}",
+        f"hf://datasets/alice/files/one.png::file://{secret}",
+        f"{base}/absent.png",
+        f"zip://absent.png::{base}/two.zip",
+        f"zip://x.png::{base}/one.png",
+    ]
+    paths = [*fetched, *kept, *refused]
+    rows = [{"id": number, "image": {"bytes": None, "path": path}, "more": None} for number, path in enumerate(paths)]
+    rows += [{"id": -1, "image": None, "more": [None, {"bytes": None, "path": path}]} for path in (paths[0], *refused)]
+    # `datasets` knows the types of parquet, and of json nothing before it is read.
+    hub.create("alice/typed", {"README.md": MEDIA_CARD, "train.parquet": media_rows(rows)}, kind="dataset")
+    plain = "".join(json.dumps({"image": row["image"]}) + "\n" for row in rows if row["id"] >= 0)
+    hub.create("alice/plain", {"train.jsonl": plain}, kind="dataset")
+
+    names: list[tuple[str, str | None]] = [("alice/typed", "train"), ("alice/plain", "train")]
+    typed, untyped = read_all(hub_python, *names, cwd=tmp_path)
+    encoded = base64.b64encode(image).decode()
+    good = [{"bytes": encoded, "path": path} for path in fetched] + [{"bytes": None, "path": path} for path in kept]
+    assert [row["image"] for row in typed["rows"] if row["id"] >= 0] == good
+    assert [row["more"] for row in typed["rows"] if row["id"] < 0] == [[None, good[0]]]
+    assert [row["image"] for row in untyped["rows"]] == good
+    assert (len(typed["errors"]), len(untyped["errors"])) == (2 * len(refused), len(refused))
+    for said, path in zip(typed["errors"], (*refused, *refused)):
+        assert path[:75] in said and ("is no file on the Hub" in said or "cannot be fetched" in said), said
+    assert typed["errors"][0].startswith(f"alice/typed, row {len(good) + 1}: ")
+
+
+@both_lines
+def test_files_beside_rows_are_no_larger_than_a_row(hub: Hub, hub_python: Callable[..., Any]) -> None:
+    large, small = bytes(5000), png()
+    members = {"a.png": large, "b.png": small}
+    hub.create("alice/zipped", {"train.zip": zipped(members)}, kind="dataset")
+    hub.create("alice/loose", {f"train/{name}": data for name, data in members.items()}, kind="dataset")
+    names: list[tuple[str, str | None]] = [("alice/zipped", "train"), ("alice/loose", "train")]
+    for answer in read_all(hub_python, *names, options={"max_row_bytes": 1000}):
+        assert [row["image"]["bytes"] for row in answer["rows"]] == [base64.b64encode(small).decode()]
+        (message,) = answer["errors"]
+        assert "row 1: the row is larger than 1,000 bytes" in message
+
+
+def zipped(members: dict[str, bytes]) -> bytes:
+    sink = io.BytesIO()
+    with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    return sink.getvalue()
+
+
+def media_rows(rows: list[dict[str, Any]]) -> bytes:
+    file = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    sink = io.BytesIO()
+    schema = pa.schema([("id", pa.int64()), ("image", file), ("more", pa.list_(file))])
+    pq.write_table(pa.Table.from_pylist(rows, schema), sink)
+    return sink.getvalue()
 
 
 @both_lines

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import gzip
 import io
+import itertools
+import json
+import subprocess
 import sys
+import textwrap
 from collections.abc import Callable
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
@@ -17,6 +21,7 @@ import pytest
 from pyarrow import ipc
 
 from pipesmith.pipelines.errors import InputError
+from pipesmith.pipelines.plain import to_plain
 from pipesmith.pipelines.records.formats import formats
 from pipesmith.pipelines.records.record import Reading, ReadOptions, Record, WriteOptions
 from pipesmith.pipelines.records.source import Source
@@ -262,6 +267,85 @@ def test_offsets_that_point_anywhere_end_no_process(tmp_path: Path) -> None:
     assert [record.error is None for record in records] == [True, False, False]
 
 
+MEGABYTE = "x" * 2**20
+
+# Reads the first rows of each of `FILES` in a process of its own, and prints by how many MB its peak grew.
+PEAK = """
+    import re, sys
+    from itertools import islice
+    from pathlib import Path
+    from pipesmith.pipelines.records.formats import formats
+    from pipesmith.pipelines.records.record import ReadOptions
+    from pipesmith.pipelines.records.source import Source
+
+    def peak():  # getrusage counts what the process was forked from
+        return int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]) // 1024
+
+    small, file, count = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+    for path in (small, file):  # the first brings in what is imported
+        before = peak()
+        with Source(path.name, path) as source:
+            read = formats()[path.suffix[1:]].read
+            rows = [len(record.values) for record in islice(read(source, ReadOptions()).records, count)]
+    print(peak() - before, len(rows))
+"""
+
+
+def repeated(count: int) -> Any:
+    """Return an array of one large text, which lies in memory once."""
+    return pa.DictionaryArray.from_arrays(pa.array([0] * count, pa.int32()), pa.array([MEGABYTE]))
+
+
+def views(count: int) -> Any:
+    """The same as views of a text."""
+    view = (2**20).to_bytes(4, "little") + b"xxxx" + bytes(8)
+    buffers = [None, pa.py_buffer(view * count), pa.py_buffer(MEGABYTE.encode())]
+    return pa.Array.from_buffers(pa.string_view(), count, buffers)
+
+
+HELD_ONCE: dict[str, Callable[[], Any]] = {
+    "dictionary.parquet": lambda: repeated(1000),
+    "text.parquet": lambda: pa.array([MEGABYTE] * 500),
+    "field.parquet": lambda: pa.StructArray.from_arrays([repeated(1000)], names=["text"]),
+    "numbers.parquet": lambda: pa.array([[0.0] * 2**17] * 500),
+    "later.parquet": lambda: pa.array([""] * 1500 + [MEGABYTE] * 500),
+    "dictionary.arrow": lambda: repeated(1000),
+    "field.arrow": lambda: pa.StructArray.from_arrays([repeated(1000)], names=["text"]),
+    "views.arrow": lambda: views(1000),
+}
+
+
+@pytest.mark.parametrize("name", HELD_ONCE)
+def test_values_that_a_file_holds_once_are_not_all_held_at_once(tmp_path: Path, name: str) -> None:
+    """Rows of a megabyte each, 500 and more of them, in a file that is far smaller."""
+    array = HELD_ONCE[name]()
+    small, file = tmp_path / f"small{Path(name).suffix}", tmp_path / name
+    for path, column in ((small, pa.array(["x"])), (file, array)):
+        table = pa.table({"c": column})
+        if path.suffix == ".parquet":
+            pq.write_table(table, path, dictionary_pagesize_limit=2**22)
+        else:
+            path.write_bytes(file_of(table))
+    script = [sys.executable, "-c", textwrap.dedent(PEAK)]
+    done = subprocess.run([*script, small, file, "1503"], capture_output=True, text=True, check=True)
+    peak, rows = map(int, done.stdout.split())
+    assert rows == min(len(array), 1503)
+    assert peak < 250, f"{peak} MB for {file.stat().st_size:,} bytes"
+
+
+@pytest.mark.parametrize("sizes", [(1,), (2**18, 1), (1, 2**18, 1), (2**23, 2**16, 1, 2**20)], ids=str)
+def test_rows_keep_their_order_whatever_their_sizes(tmp_path: Path, sizes: tuple[int, ...]) -> None:
+    """Reading begins again where rows grow: none is left out, or comes twice."""
+    counts = {1: 3000, 2**16: 150, 2**18: 70, 2**20: 20, 2**23: 3}
+    lengths = [size for size in sizes for _ in range(counts[size])]
+    table = pa.table({"id": range(len(lengths)), "text": ["x" * length for length in lengths]})
+    table = table.append_column("coded", pa.array([str(length) for length in lengths]).dictionary_encode())
+    for rows in (len(lengths), 1 + len(lengths) // 3, 50):
+        pq.write_table(table, tmp_path / "x.parquet", row_group_size=rows)
+        for number, (row, length) in enumerate(itertools.zip_longest(read(tmp_path / "x.parquet"), lengths)):
+            assert (row["id"], len(row["text"]), row["coded"]) == (number, length, str(length))
+
+
 # --- writing -------------------------------------------------------------------------------------------------------
 
 T = pa.string()
@@ -333,6 +417,7 @@ def test_typed_columns_come_back_from_json(tmp_path: Path) -> None:
             ("at", pa.timestamp("ns", "Europe/Berlin")),
             ("day", pa.date32()),
             ("clock", pa.time64("us")),
+            ("span", pa.duration("ms")),
             ("price", pa.decimal128(9, 2)),
             ("blob", pa.binary()),
             ("image", pa.struct([("bytes", pa.binary()), ("path", pa.string())])),
@@ -347,6 +432,7 @@ def test_typed_columns_come_back_from_json(tmp_path: Path) -> None:
         "at": "2024-02-29T13:00:00.123456+01:00",
         "day": "2024-02-29",
         "clock": "12:30:00.000001",
+        "span": "1 day, 0:00:03.250000",
         "price": "12.50",
         "blob": "/wA=",
         "image": {"bytes": "AAE=", "path": "x.png"},
@@ -360,6 +446,7 @@ def test_typed_columns_come_back_from_json(tmp_path: Path) -> None:
         "at": datetime(2024, 2, 29, 12, 0, 0, 123456, tzinfo=timezone.utc),
         "day": date(2024, 2, 29),
         "clock": time(12, 30, 0, 1),
+        "span": timedelta(days=1, seconds=3, milliseconds=250),
         "price": Decimal("12.50"),
         "blob": b"\xff\0",
         "image": {"bytes": b"\0\1", "path": "x.png"},
@@ -375,12 +462,38 @@ def test_typed_columns_come_back_from_json(tmp_path: Path) -> None:
         assert read(tmp_path / name) == [plain | python, plain | python, nothing]
 
 
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+def test_durations_come_back_from_json(tmp_path: Path, unit: str) -> None:
+    spans = [timedelta(0), timedelta(seconds=3), timedelta(days=1), timedelta(-1), timedelta(days=-1, seconds=7)]
+    spans += [timedelta(days=10**5, hours=23, minutes=59, seconds=59)]
+    if unit in ("us", "ns"):
+        spans += [timedelta(microseconds=1), -timedelta(microseconds=1)]
+    rows = [{"span": span, "each": [span, None]} for span in spans]
+    schema = pa.schema([("span", pa.duration(unit)), ("each", pa.list_(pa.duration(unit)))])
+    plain = [json.loads(json.dumps(to_plain(row))) for row in rows]
+    assert write(tmp_path / "x.parquet", plain, schema=schema) == schema
+    assert read(tmp_path / "x.parquet") == rows
+
+
+def test_without_a_schema_plain_values_stay_text(tmp_path: Path) -> None:
+    """Of files with different types: the text of one may be base64, a date or a duration by chance."""
+    first = {"k": b"\x00\xff", "at": datetime(2024, 2, 29, 1), "day": date(2024, 2, 29), "span": timedelta(1), "n": 1}
+    second = {"k": "abcd", "at": "2024-02-30T01:00:00", "day": "2024-02-29", "span": "0:00:03", "n": 0.5}
+    rows = [json.loads(json.dumps(to_plain(row))) for row in (first, second)]
+    schema = write(tmp_path / "x.parquet", rows, columns=tuple(first))
+    assert [field.type for field in schema] == [T, T, T, T, pa.float64()]
+    plain = {"k": "AP8=", "at": "2024-02-29T01:00:00", "day": "2024-02-29", "span": "1 day, 0:00:00", "n": 1}
+    assert read(tmp_path / "x.parquet") == [plain, second]
+
+
 def test_typed_columns_that_changed_are_inferred(tmp_path: Path) -> None:
     changed = {
         "whole": (pa.int64(), [1, 2.5], pa.float64()),
         "narrow": (pa.int8(), [1, 300], pa.int64()),
         "day": (pa.date32(), ["2024-01-01", "today"], pa.string()),
         "blob": (pa.binary(), ["AAE=", "not base64"], pa.string()),
+        "left over": (pa.binary(), ["AAE=", "AAF="], pa.string()),
+        "span": (pa.duration("us"), ["0:00:03", "1:2:3"], pa.string()),
         "struct": (pa.struct([("a", pa.int64())]), [{"a": 1}, {"b": 2}], TWO_FIELDS),
         "text": (pa.string(), ["a", 1], pa.string()),
         "required": (pa.list_(pa.field("item", pa.int64(), nullable=False)), [[1], [None]], pa.list_(pa.int64())),

@@ -332,9 +332,9 @@ def test_the_input_is_never_the_output(pipe: Pipe, echo: list[str], force: list[
 
 def test_names_that_the_output_needs(pipe: Pipe, echo: list[str]) -> None:
     write(Path(), {"in.csv": "text,result\na,b\n", "in.jsonl": '{"text": "a"}\n{"text": "b", "error": 1}\n'})
-    for name in ("in.csv", "in.jsonl"):
+    for name, code in (("in.csv", 1), ("in.jsonl", 3)):
         ran = pipe(*echo, "--input", name, "--output", "out.jsonl")
-        assert ran.code == 1 and "--no-keep" in ran.err, ran.err
+        assert ran.code == code and "--no-keep" in ran.err, ran.err
     assert pipe(*echo, "--input", "in.csv", "--no-keep").code == 0
 
 
@@ -457,3 +457,99 @@ def test_mrpc_gives_the_accuracy_of_the_card(pipe_process: Pipe, folder: Path) -
     assert len(rows) == 1725 and list(rows[0])[:5] == ["Quality", "#1 ID", "#2 ID", "#1 String", "#2 String"]
     right = sum((row["result"]["label"] == "equivalent") == (row["Quality"] == "1") for row in rows)
     assert round(right / 1725, 4) == 0.8214
+
+
+# What a review found
+
+
+def test_what_is_written_is_never_read(pipe: Pipe, echo: list[str]) -> None:
+    write(Path(), {"data/a.jsonl": '{"text": "a"}\n', "data/out.json.part.jsonl": '{"text": "old"}\n'})
+    for _ in range(2):
+        ran = pipe(*echo, "--input", "data/*.json*", "--output", "data/out.csv", "--force")
+        assert ran.code == 0 and "1 row in" in ran.err, ran.err
+    ran = pipe(*echo, "--input", "data", "--output", "data/out.json", "--force")
+    assert ran.code == 3 or "is the input" in ran.err or "2 rows" in ran.err  # out.csv is an input by now
+    write(Path(), {"b.jsonl.part": '{"text": "b"}\n'})
+    ran = pipe(*echo, "--input", "b.jsonl.part", "--input-format", "jsonl", "--output", "b.jsonl", "--force")
+    assert ran.code == 1 and "is the input" in ran.err and Path("b.jsonl.part").exists()
+
+
+def test_no_partial_file_is_written_over(pipe: Pipe, echo: list[str]) -> None:
+    write(Path(), {"in.csv": "text\na\n", "out.csv.part": "precious\n"})
+    for flags in ([], ["--flatten"]):
+        ran = pipe(*echo, "--input", "in.csv", "--output", "out.csv", *flags)
+        assert ran.code == 1 and "out.csv.part" in ran.err
+    assert Path("out.csv.part").read_text() == "precious\n"
+
+
+def test_a_link_is_written_through(pipe: Pipe, echo: list[str]) -> None:
+    write(Path(), {"in.txt": "a\n", "elsewhere/old.jsonl": "old\n"})
+    Path("link.jsonl").symlink_to("elsewhere/old.jsonl")
+    assert pipe(*echo, "--input", "in.txt", "--output", "link.jsonl", "--force").code == 0
+    assert Path("link.jsonl").is_symlink() and "echo" in Path("elsewhere/old.jsonl").read_text()
+    assert not list(Path().glob("**/*.part*"))
+
+
+def test_labels_in_one_cell(pipe: Pipe, folder: Path) -> None:
+    write(folder, {"in.csv": 'text,candidate_labels\na,"cat,dog"\nb,"[""red"", ""blue, green""]"\n'})
+    ran = pipe("run", "zero-shot-classification", "--model", "tiny", "--input", "in.csv", "--no-keep")
+    assert [sorted(row["result"]["labels"]) for row in ran.rows] == [["cat", "dog"], ["blue, green", "red"]]
+
+
+def test_columns_that_come_late(pipe: Pipe, echo: list[str]) -> None:
+    rows = [{"id": 1}, *({"text": f"t{number}"} for number in range(150)), {"text": "x", "times": 3}]
+    write_rows(Path("in.jsonl"), rows)
+    ran = pipe(*echo, "--input", "in.jsonl", "--no-keep")
+    assert ran.code == 3 and "'text', which is the input, is missing" in ran.rows[0]["error"]["message"]
+    assert ran.rows[-1]["result"] == {"echo": "xxx"} and ran.rows[1]["result"] == {"echo": "t0"}
+
+
+def test_empty_text_is_a_value_where_there_are_nulls(pipe: Pipe, echo: list[str]) -> None:
+    write_rows(Path("in.jsonl"), [{"text": "a", "second_text": ""}, {"text": "b", "second_text": None}])
+    ran = pipe(*echo, "--input", "in.jsonl", "--no-keep")
+    assert [row["result"] for row in ran.rows] == [{"echo": "a", "second": ""}, {"echo": "b"}]
+
+
+def test_a_folder_of_pictures_with_a_text_beside_them(pipe: Pipe, folder: Path) -> None:
+    from PIL import Image
+
+    write(folder, {"photos/README.txt": "mine\n"})
+    Image.new("RGB", (30, 30)).save("photos/a.png")
+    ran = pipe("run", "image-classification", "--model", "tiny", "--input", "photos")
+    assert ran.code == 0 and [row["file"] for row in ran.rows] == ["photos/a.png"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--input", ""], "empty"),
+        (["--input", "in.txt", "--output", ""], "."),
+        (["--input", "-", "--input", "-"], "twice"),
+        (["--input", "https://bob:PW@localhost/x.csv?sig=S"], "Download"),
+    ],
+)
+def test_inputs_that_cannot_be(pipe: Pipe, echo: list[str], flags: list[str], words: str) -> None:
+    write(Path(), {"in.txt": "a\n"})
+    ran = pipe(*echo, *flags, stdin="")
+    assert ran.code == 1 and words in ran.err and "PW" not in ran.err and "sig=S" not in ran.err
+
+
+def test_a_first_failure_is_told_with_its_hint(pipe: Pipe, echo: list[str]) -> None:
+    Path("in.txt").write_bytes(b"good\nna\xefve\n")
+    ran = pipe(*echo, "--input", "in.txt", "--output", "out.jsonl")
+    assert ran.code == 3 and "in.txt, row 2, line 2" in ran.err and "--encoding" in ran.err
+
+
+def test_rows_that_miss_their_files_are_a_wrong_set_up(pipe: Pipe, folder: Path) -> None:
+    names = [f"there/photo_{chr(97 + number % 26)}{number}.png" for number in range(30)]
+    write_rows(Path("in.jsonl"), [{"image": name} for name in names])
+    ran = pipe("run", "image-classification", "--model", "tiny", "--input", "in.jsonl")
+    assert ran.code == 1 and "first 20 rows all fail alike" in ran.err
+
+
+def test_a_row_with_the_name_of_a_column_that_is_written(pipe: Pipe, echo: list[str]) -> None:
+    write_rows(Path("in.jsonl"), [*({"text": "a"} for _ in range(120)), {"text": "b", "error": "mine"}])
+    ran = pipe(*echo, "--input", "in.jsonl", "--output", "out.jsonl")
+    assert ran.code == 3 and "'error'" in ran.err
+    last = json.loads(Path("out.jsonl").read_text().splitlines()[-1])
+    assert last["text"] == "b" and last["error"]["row"] == 121

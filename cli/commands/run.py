@@ -21,6 +21,7 @@ from pipesmith.cli.options import (
     TokenOpt,
     VerboseOpt,
 )
+from pipesmith.pipelines.engine.options import WINDOW
 from pipesmith.pipelines.records.record import MAX_ROW_BYTES
 
 
@@ -53,10 +54,15 @@ def run(
     keep: opt.KeepOpt = True,
     flatten: opt.FlattenOpt = False,
     force: opt.ForceOpt = False,
+    resume: opt.ResumeOpt = False,
     quiet: opt.QuietOpt = False,
     on_error: opt.OnErrorOpt = None,
     max_errors: opt.MaxErrorsOpt = None,
     row_timeout: opt.RowTimeoutOpt = None,
+    batch_size: opt.BatchSizeOpt = None,
+    batch_tokens: opt.BatchTokensOpt = None,
+    window: opt.WindowOpt = WINDOW,
+    deterministic: opt.DeterministicOpt = False,
     model: ModelOpt = None,
     revision: RevisionOpt = None,
     token: TokenOpt = None,
@@ -68,6 +74,7 @@ def run(
     device: DeviceOpt = None,
     dtype: opt.DtypeOpt = "auto",
     model_kwargs: opt.ModelKwargsOpt = None,
+    compile_model: opt.CompileOpt = False,
     trust_remote_code: opt.TrustOpt = False,
     allow_random_weights: opt.RandomWeightsOpt = False,
     verbose: VerboseOpt = False,
@@ -81,6 +88,7 @@ def run(
     from pipesmith.cli.inputs import InputOptions, parse_delimiter
     from pipesmith.cli.results import OutputOptions
     from pipesmith.cli.session import RunSession
+    from pipesmith.pipelines.engine import EngineOptions
     from pipesmith.pipelines.hub import HubAccess
     from pipesmith.pipelines.jobs import ErrorPolicy
     from pipesmith.pipelines.records.record import ReadOptions
@@ -134,11 +142,19 @@ def run(
         keep=keep,
         flatten=flatten,
         force=force,
+        resume=resume,
         as_rows=feed.has_files or output_file is not None,
     )
     policy = ErrorPolicy(on_error.value if on_error else _default_policy(input), max_errors)
-    session = RunSession(task, request, options, parameters, verbose=verbose)
-    return session.run(ctx, feed, results, policy, row_timeout=row_timeout)
+    engine = EngineOptions(
+        batch_size=batch_size,
+        batch_tokens=batch_tokens,
+        window=window,
+        is_deterministic=deterministic,
+        row_timeout=row_timeout,
+    )
+    session = RunSession(task, request, options, parameters, compiled=compile_model, verbose=verbose)
+    return session.run(ctx, feed, results, policy, engine)
 
 
 def _default_policy(files: list[str] | None) -> str:

@@ -3,11 +3,16 @@
     read -> preprocess -> window -> sort by length -> pack to a budget -> forward -> postprocess -> restore order
 
     entry.py         where transformers is entered, and what its stages are given
-    batches.py       the three threads, windows, and the order of results
+    batches.py       the three threads, and the order of results
+    work.py          a row under way
+    windows.py       which rows are sorted together, and how many may be under way
     model_inputs.py  what can share a batch, and how long it is
     packing.py       rows of like length to batches
     budget.py        how much goes into a batch: found by measuring
     forward.py       a batch through the model; split where it fails, checked against single rows
+    outputs.py       a batch's outputs row by row
+    padding.py       what padding does to outputs, and how it is taken off
+    weight.py        fewer rows at once where results are large
     alone.py         row by row, for classes that cannot be batched
     failures.py      why a row failed
 
@@ -23,8 +28,9 @@ from typing import Any
 from pipesmith.pipelines.engine.options import EngineOptions
 from pipesmith.pipelines.engine.rows import Row, RowResult
 from pipesmith.pipelines.engine.statistics import Statistics
+from pipesmith.pipelines.engine.windows import window_start
 
-__all__ = ["EngineOptions", "Row", "RowResult", "Statistics", "run"]
+__all__ = ["EngineOptions", "Row", "RowResult", "Statistics", "run", "window_start"]
 
 
 def run(
@@ -62,10 +68,11 @@ def run(
         return
     rows = chain([first], rows)
     if options.is_deterministic or options.row_timeout is not None:
-        yield from run_alone(pipe, rows, notify=notify, row_timeout=options.row_timeout)
+        yield from run_alone(pipe, rows, notify=notify, row_timeout=options.row_timeout, stop=options.stop)
         return
     with Entry(pipe) as entry:
         if entry.takes(first):
-            yield from run_in_batches(pipe, rows, entry, options, statistics or Statistics(), notify)
+            statistics = Statistics() if statistics is None else statistics
+            yield from run_in_batches(pipe, rows, entry, options, statistics, notify)
             return
-    yield from run_alone(pipe, rows, notify=notify)
+    yield from run_alone(pipe, rows, notify=notify, stop=options.stop)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -13,11 +14,18 @@ from pipesmith.pipelines.engine.time_limit import time_limit
 
 
 def run_alone(
-    pipe: Any, rows: Iterable[Row], *, notify: Callable[[str], None], row_timeout: float | None = None
+    pipe: Any,
+    rows: Iterable[Row],
+    *,
+    notify: Callable[[str], None],
+    row_timeout: float | None = None,
+    stop: threading.Event | None = None,
 ) -> Iterator[RowResult]:
     """Yield one result for each row, in order, each as soon as it is there; see `engine.run`."""
     call = _Call(pipe, notify)
     for row in rows:
+        if stop is not None and stop.is_set():
+            return
         if row.error is not None:
             yield RowResult(row, error=row.error)
             continue

@@ -2,47 +2,40 @@
 
 The first thread takes rows and preprocesses them, the second packs windows of them into batches and runs these, and the
 caller's own thread runs postprocess and hands results out. No stage runs twice at once: tokenizers are not made for it.
+Rows pass from thread to thread by the window and by the batch: a hand-over costs more than a small row does.
 """
 
 from __future__ import annotations
 
+import operator
 import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-from pipesmith.pipelines.engine.budget import Budget
-from pipesmith.pipelines.engine.entry import Entry, Stages
+from pipesmith.pipelines.engine.budget import budgets, is_cpu
+from pipesmith.pipelines.engine.entry import Entry, as_chat
 from pipesmith.pipelines.engine.failures import row_error
 from pipesmith.pipelines.engine.forward import Forward
-from pipesmith.pipelines.engine.model_inputs import ROWS, TOKENS, shape_of
+from pipesmith.pipelines.engine.model_inputs import Shapes
 from pipesmith.pipelines.engine.options import EngineOptions
 from pipesmith.pipelines.engine.packing import Piece, pack
 from pipesmith.pipelines.engine.rows import Row, RowResult
 from pipesmith.pipelines.engine.statistics import Statistics
+from pipesmith.pipelines.engine.weight import Scale
+from pipesmith.pipelines.engine.windows import Windows
+from pipesmith.pipelines.engine.work import Chunk, Work
 from pipesmith.pipelines.errors import PipeError
 
-_FIRST_WINDOW, _GROWTH = 1, 4  # rows: the first result is there soon
-_WINDOW_BYTES = 64 * 2**20  # of model inputs: fewer rows a window where a row is large
-_PAUSE = 0.05  # seconds without a row, after which a live input's window is run as it is
-_START = {TOKENS: 512, ROWS: 4}  # best for texts on 2 cores; found anew while the run goes on
-_START_ON_ACCELERATOR = {TOKENS: 8192, ROWS: 16}
+_WINDOW_BYTES, _WINDOW_BYTES_ON_ACCELERATOR = 64 * 2**20, 256 * 2**20  # of model inputs, and of results
+_AHEAD = 3  # lots of batches that have been through forward and not through postprocess
+_FLUSH = 0.002  # seconds: batches that take less are handed on together
+_RELEASE = 64  # rows that are handed out before others may be read in their place
 
 
-@dataclass(eq=False)
-class _Work:
-    """A row under way."""
-
-    row: Row
-    stages: Stages | None = None
-    outputs: list[Any] = field(default_factory=list)
-    missing: int = 0
-    tokens: int | None = None
-    error: BaseException | None = None
-    is_done: bool = False
+_Delivery = tuple[Sequence[Any], Sequence[Any], "BaseException | None"]  # pieces, outputs, or why they failed
 
 
 def run_in_batches(
@@ -79,43 +72,29 @@ class _Run:
         self._options = options
         self._statistics = statistics
         self._in_chunks = isinstance(pipe, ChunkPipeline)
-        self._budgets = _budgets(pipe, options)
-        self._forward = Forward(pipe, self._budgets, statistics, notify)
-        self._window = options.window
-        self._parameter_sets: list[Mapping[str, Any]] = []
-        self._pieces = 0
-        self._order: deque[_Work | BaseException] = deque()  # rows in their order, until they are handed out
-        self._arrived = _Arrivals()
-        self._done: queue.SimpleQueue[bool] = queue.SimpleQueue()  # False at the end
+        self._budgets = budgets(pipe, options)
+        self._forward = Forward(pipe, self._budgets, statistics, notify, self._deliver)
+        self._most_bytes = _WINDOW_BYTES if is_cpu(pipe) else _WINDOW_BYTES_ON_ACCELERATOR
+        self._windows = Windows(options, self._most_bytes)
+        self._scale = Scale()
+        self._order: deque[Work] = deque()  # rows in their order, until they are handed out
+        self._rows_error: BaseException | None = None  # of the caller's own rows: raised after those before it
+        self._error: BaseException | None = None  # a bug of ours: not to be lost in a thread
+        self._outgoing: list[_Delivery] = []
+        self._flushed = 0.0
+        self._delivered: queue.SimpleQueue[list[_Delivery] | None] = queue.SimpleQueue()  # None at the end
+        self._ahead = threading.Semaphore(_AHEAD)
         self._stopped = threading.Event()
-        self._room = threading.Semaphore(2 * options.window)
         self._threads = [
             threading.Thread(target=self._preprocess_all, name="preprocess", daemon=True),
             threading.Thread(target=self._forward_all, name="forward", daemon=True),
         ]
 
-    def results(self) -> Iterator[RowResult]:
-        for thread in self._threads:
-            thread.start()
-        goes_on = True
-        while goes_on:
-            goes_on = self._done.get()
-            while self._order:
-                first = self._order[0]
-                if isinstance(first, BaseException):
-                    raise first
-                if not first.is_done:
-                    break
-                self._order.popleft()
-                self._room.release()
-                yield self._finish(first)
-
     def stop(self) -> None:
         """End the threads: forward after its batch; a reader that waits for a row ends with the process."""
         self._stopped.set()
-        self._arrived.close()
-        for _ in range(2):
-            self._room.release()
+        self._windows.close()
+        self._ahead.release()
         if self._threads[1].ident is not None:
             self._threads[1].join()
             self._threads[0].join(timeout=0.5)
@@ -124,92 +103,105 @@ class _Run:
 
     def _preprocess_all(self) -> None:
         try:
-            for row in self._rows:
-                self._room.acquire()
-                if self._stopped.is_set():
-                    return
-                work = _Work(row)
-                self._order.append(work)
-                self._arrived.add(self._preprocess(work))
-        except BaseException as error:  # of the caller's own rows: raised in its thread, after the rows before it
-            self._order.append(error)
+            if self._in_chunks:
+                self._preprocess_chunks()
+            else:
+                self._preprocess_rows()
+        except BaseException as error:
+            self._rows_error = error
         finally:
-            self._arrived.close()
+            self._windows.close()
 
-    def _preprocess(self, work: _Work) -> list[Piece]:
-        """Return a row's model inputs; none if it is done already, by failing."""
-        row = work.row
-        if row.error is not None:
-            work.is_done = True
-            return []
-        try:
-            stages = work.stages = self._entry.stages(row)
-            given = self._pipe.preprocess(stages.inputs, **stages.preprocess)
-            chunks = list(given) if self._in_chunks else [given]
-        except (Exception, SystemExit) as error:  # a user's code raises what it likes; the row carries it
-            work.error, work.is_done = error, True
-            return []
-        forward = self._interned(stages.forward)
-        work.outputs = [None] * len(chunks)
-        work.missing = len(chunks)
-        work.is_done = not chunks
-        pieces = []
-        for place, chunk in enumerate(chunks):
-            pieces.append(Piece(self._pieces, work, place, chunk, shape_of(chunk), forward))
-            self._pieces += 1
-        if pieces:
-            work.tokens = max(piece.shape.length for piece in pieces)
-            if self._pieces == len(pieces):
-                self._limit_window(sum(piece.shape.bytes for piece in pieces))
-        return pieces
+    def _preprocess_rows(self) -> None:
+        windows, stages_of, preprocess, shape_of = self._windows, self._entry.stages, self._pipe.preprocess, Shapes().of
+        end_row, append = windows.end_row, self._order.append
+        for number, row in enumerate(self._rows):
+            if windows.is_tight and not windows.wait_for_room():
+                return
+            work = Work(row, number)
+            append(work)
+            if row.error is not None:
+                work.is_done = True
+                end_row()
+                continue
+            try:
+                inputs, stages = stages_of(row)
+                try:
+                    work.model_inputs = model_inputs = preprocess(inputs, **stages.preprocess)
+                except Exception:
+                    chat = as_chat(inputs)
+                    if chat is None:
+                        raise
+                    work.model_inputs = model_inputs = preprocess(chat, **stages.preprocess)
+                work.shape = shape_of(model_inputs)
+            except (Exception, SystemExit) as error:  # a user's code raises what it likes; the row carries it
+                work.error, work.is_done = error, True
+                end_row()
+                continue
+            work.stages, work.forward = stages, stages.forward
+            end_row(work)
 
-    def _limit_window(self, row_bytes: int) -> None:
-        """Let a window hold fewer rows where a row is large, judged by the first."""
-        self._window = max(1, min(self._window, _WINDOW_BYTES // max(1, row_bytes)))
-        for _ in range(2 * (self._options.window - self._window)):
-            self._room.acquire(blocking=False)
-
-    def _interned(self, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return equal parameters as one object: rows share a batch only if theirs are."""
-        for known in self._parameter_sets:
-            if known is parameters or _equal(known, parameters):
-                return known
-        self._parameter_sets = [parameters, *self._parameter_sets[:50]]
-        return parameters
+    def _preprocess_chunks(self) -> None:
+        windows, shape_of, number = self._windows, Shapes().of, 0
+        for row in self._rows:
+            if not windows.wait_for_room():
+                return
+            work = Work(row, number)
+            work.outputs, place = {}, 0
+            self._order.append(work)
+            if row.error is None:
+                try:
+                    inputs, work.stages = self._entry.stages(row)
+                    for chunk in self._pipe.preprocess(inputs, **work.stages.preprocess):
+                        windows.add(Chunk(work, place, number, chunk, shape_of(chunk)))
+                        place, number = place + 1, number + 1
+                        if not windows.wait_for_bytes():
+                            return
+                except (Exception, SystemExit) as error:  # a user's code raises what it likes; the row carries it
+                    work.error = error
+            work.chunks = place
+            windows.end_row()
 
     # The second thread
 
     def _forward_all(self) -> None:
-        size = min(self._window, self._options.batch_size or _FIRST_WINDOW)
-        pause = _PAUSE if self._options.live else None
         try:
-            while not self._stopped.is_set():
-                window = self._arrived.take(size, pause)
-                if window is None:
+            while not self._is_stopped():
+                pieces = self._windows.take()
+                if pieces is None:
                     break
-                if self._stopped.is_set():
-                    break
-                self._run_window([piece for pieces in window for piece in pieces])
-                size = min(self._window, _GROWTH * size)
-        except BaseException as error:  # a bug of ours: not to be lost in a thread
-            self._order.appendleft(error)
+                self._forward.say_why_alone()
+                for part in self._parts(pieces):
+                    self._run_window(part)
+                self._flush()  # without a piece as well: rows that failed before may stand first
+        except BaseException as error:
+            self._error = error
         finally:
-            self._done.put(False)
+            self._flush()
+            self._delivered.put(None)
 
     def _run_window(self, pieces: list[Piece]) -> None:
-        self._forward.say_why_alone()
-        self._done.put(True)  # rows that failed before may stand first
-        left = dict.fromkeys(pieces)
-        while left and not self._stopped.is_set():
-            for batch in pack(left, self._next_budget, self._most(), same_length=not self._forward.pads):
-                for piece in batch.pieces:
-                    del left[piece]
-                changed = self._forward.run(batch, self._take)
-                self._done.put(True)
-                if self._stopped.is_set() or (changed and left):
+        is_packed_anew = True
+        while is_packed_anew and not self._is_stopped():
+            is_packed_anew = False
+            batches = pack(pieces, self._next_budget, self._most(), same_length=not self._forward.pads)
+            for number, batch in enumerate(batches, 1):
+                changed = self._forward.run(batch)
+                if self._is_stopped():
+                    return
+                if changed and number < len(batches):
+                    left = [piece for later in batches[number:] for piece in later.pieces]
+                    pieces, is_packed_anew = sorted(left, key=lambda piece: piece.order), True
                     break
         for unit, budget in self._budgets.items():
             self._statistics.budgets[unit] = budget.size
+
+    def _parts(self, pieces: list[Piece]) -> Iterable[list[Piece]]:
+        """Part a window whose results are heavy; not where equal runs are to make equal batches."""
+        return [pieces] if self._options.batch_tokens else self._scale.parts(pieces, self._most_bytes)
+
+    def _is_stopped(self) -> bool:
+        return self._stopped.is_set() or (self._options.stop is not None and self._options.stop.is_set())
 
     def _next_budget(self, unit: str) -> int:
         return self._budgets[unit].next()
@@ -217,95 +209,93 @@ class _Run:
     def _most(self) -> int | None:
         return self._options.batch_size if self._forward.batches else 1
 
-    def _take(self, piece: Piece, output: Any, error: BaseException | None) -> None:
-        work: _Work = piece.owner
-        if error is not None:
-            work.error = work.error or error
-        work.outputs[piece.place] = output
-        piece.model_inputs = None
-        work.missing -= 1
-        work.is_done = not work.missing
+    def _deliver(self, pieces: Sequence[Piece], outputs: Sequence[Any], error: BaseException | None) -> None:
+        """Hand pieces on to the caller's thread, small batches together."""
+        self._outgoing.append((pieces, outputs, error))
+        if time.monotonic() - self._flushed > _FLUSH:
+            self._flush()
+
+    def _flush(self) -> None:
+        if not self._stopped.is_set():
+            self._ahead.acquire()  # waits if the caller's thread is far behind
+            self._delivered.put(self._outgoing)
+        self._outgoing, self._flushed = [], time.monotonic()
 
     # The caller's thread
 
-    def _finish(self, work: _Work) -> RowResult:
-        row = work.row
-        if row.error is not None:
-            return RowResult(row, error=row.error)
-        if work.error is not None:
-            return RowResult(row, error=self._explained(row, work.error, work.tokens))
-        assert work.stages is not None
+    def results(self) -> Iterator[RowResult]:
+        for thread in self._threads:
+            thread.start()
+        order, windows, accept = self._order, self._windows, self._accept_chunks if self._in_chunks else self._accept
+        is_done = self._finish_chunks if self._in_chunks else _is_done
+        is_end = False
+        while not is_end:
+            delivered = self._delivered.get()
+            is_end = delivered is None
+            for pieces, outputs, error in delivered or ():
+                accept(pieces, outputs, error)
+                windows.free(0, sum([piece.shape.bytes for piece in pieces]))
+            self._ahead.release()
+            rows, delivered, outputs = 0, None, ()  # outputs may be large
+            while order and is_done(order[0]):
+                work = order.popleft()
+                rows += 1
+                if rows == _RELEASE:
+                    windows.free(rows, 0)
+                    rows = 0
+                if work.error is None:
+                    yield RowResult(work.row, work.result, work.row.error)
+                else:
+                    yield RowResult(work.row, None, self._explained(work, work.error))
+            windows.free(rows, 0)
+        if self._error is not None:
+            raise self._error
+        if self._rows_error is not None and not self._is_stopped():
+            raise self._rows_error
+
+    def _accept(self, pieces: Sequence[Work], outputs: Sequence[Any], error: BaseException | None) -> None:
+        """Postprocess rows at once, in whatever order they come: their outputs may be large."""
+        postprocess = self._pipe.postprocess
+        for work, output in zip(pieces, outputs):
+            work.model_inputs = None
+            work.is_done = True
+            if error is not None:
+                work.error = error
+                continue
+            try:
+                work.result = postprocess(output, **work.stages.postprocess)
+            except (Exception, SystemExit) as raised:  # a user's code raises what it likes; the row carries it
+                work.error = raised
+        self._scale.weigh(work.result, work)
+
+    def _accept_chunks(self, pieces: Sequence[Chunk], outputs: Sequence[Any], error: BaseException | None) -> None:
+        for piece, output in zip(pieces, outputs):
+            work = piece.owner
+            piece.model_inputs = None
+            work.outputs[piece.place] = output
+            work.error = work.error or error
+        self._scale.weigh(output, piece)
+
+    def _finish_chunks(self, work: Work) -> bool:
+        """Postprocess a row if all its chunks are there; return whether they are."""
+        if work.chunks is None or len(work.outputs) < work.chunks:
+            return False
+        outputs = [work.outputs[place] for place in range(work.chunks)]
+        work.outputs = {}
+        if work.error is not None or work.row.error is not None:
+            return True
         try:
-            if self._in_chunks:
-                for output in work.outputs:
-                    if isinstance(output, dict) or hasattr(output, "pop"):
-                        output.pop("is_last", None)
-                outputs: Any = work.outputs
-            else:
-                outputs = work.outputs[0]
-            return RowResult(row, self._pipe.postprocess(outputs, **work.stages.postprocess))
-        except (Exception, SystemExit) as error:
-            return RowResult(row, error=self._explained(row, error, work.tokens))
+            for output in outputs:
+                if isinstance(output, dict) or hasattr(output, "pop"):
+                    output.pop("is_last", None)
+            work.result = self._pipe.postprocess(outputs, **work.stages.postprocess)
+        except (Exception, SystemExit) as error:  # a user's code raises what it likes; the row carries it
+            work.error = error
+        return True
 
-    def _explained(self, row: Row, error: BaseException, tokens: int | None) -> PipeError:
-        return row_error(self._pipe, row.inputs, row.parameters, error, tokens=tokens)
+    def _explained(self, work: Work, error: BaseException) -> PipeError:
+        tokens = work.tokens or getattr(getattr(work, "shape", None), "tokens", 0)
+        return row_error(self._pipe, work.row.inputs, work.row.parameters, error, tokens=tokens)
 
 
-class _Arrivals:
-    """Preprocessed rows on their way from one thread to the next."""
-
-    def __init__(self) -> None:
-        self._rows: deque[list[Piece]] = deque()
-        self._changed = threading.Condition()
-        self._wanted = 0
-        self._closed = False
-        self._last = 0.0
-
-    def add(self, pieces: list[Piece]) -> None:
-        with self._changed:
-            self._rows.append(pieces)
-            self._last = time.monotonic()
-            if self._wanted and (len(self._rows) >= self._wanted or len(self._rows) == 1):
-                self._changed.notify()
-
-    def close(self) -> None:
-        with self._changed:
-            self._closed = True
-            self._changed.notify()
-
-    def take(self, count: int, pause: float | None) -> list[list[Piece]] | None:
-        """Return the next rows: so many, fewer at the end or after a pause (seconds); None if there are no more."""
-        with self._changed:
-            self._wanted = count
-            while len(self._rows) < count and not self._closed:
-                if pause is None or not self._rows:
-                    self._changed.wait()
-                    continue
-                quiet = time.monotonic() - self._last
-                if quiet >= pause:
-                    break
-                self._changed.wait(pause - quiet)
-            self._wanted = 0
-            if not self._rows:
-                return None
-            return [self._rows.popleft() for _ in range(min(count, len(self._rows)))]
-
-
-def _budgets(pipe: Any, options: EngineOptions) -> dict[str, Budget]:
-    start = _START if getattr(pipe.device, "type", "cpu") == "cpu" else _START_ON_ACCELERATOR
-    budgets = {unit: Budget(size, smallest=16 if unit == TOKENS else 1) for unit, size in start.items()}
-    if options.batch_tokens is not None:
-        budgets[TOKENS] = Budget(options.batch_tokens, is_fixed=True)
-    if options.batch_size is not None:
-        everything = 2**31
-        budgets = {TOKENS: budgets[TOKENS], ROWS: Budget(options.batch_size, is_fixed=True)}
-        if options.batch_tokens is None:
-            budgets[TOKENS] = Budget(everything, is_fixed=True)
-    return budgets
-
-
-def _equal(one: Any, other: Any) -> bool:
-    try:
-        return bool(one == other)
-    except Exception:  # arrays and tensors compare element by element
-        return False
+_is_done = operator.attrgetter("is_done")

@@ -3,31 +3,40 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from statistics import median
+from typing import Any
+
+from pipesmith.pipelines.engine.model_inputs import ROWS, TOKENS
+from pipesmith.pipelines.engine.options import EngineOptions
 
 _GAIN = 1.05  # a change must be worth it: measurements are noisy
-_TRIAL_BATCHES, _TRIAL_SECONDS = 3, 0.03  # of either side, at least
+_TRIAL_BATCHES, _TRIAL_SECONDS = 3, 0.03  # of either side, at least; or
+_MANY_BATCHES = 16  # where they take next to no time
 _REST = 50  # batches until the neighbours are tried again
 _FULL = 0.7  # a batch that is emptier says nothing of its budget
+_START = {TOKENS: 512, ROWS: 4}  # best for texts on 2 cores; found anew while the run goes on
+_START_ON_ACCELERATOR = {TOKENS: 8192, ROWS: 16}
+_SMALLEST, _LARGEST = {TOKENS: 16, ROWS: 1}, {TOKENS: 2**20, ROWS: 2**12}
+_ANY = 2**31
 
 
 @dataclass
 class _Measured:
-    cost: int = 0
     seconds: float = 0.0
-    batches: int = 0
+    speeds: list[float] = field(default_factory=list)
 
     def add(self, cost: int, seconds: float) -> None:
-        self.cost += cost
         self.seconds += seconds
-        self.batches += 1
+        self.speeds.append(cost / max(seconds, 1e-9))
 
     @property
     def is_enough(self) -> bool:
-        return self.batches >= _TRIAL_BATCHES and self.seconds >= _TRIAL_SECONDS
+        return len(self.speeds) >= (_TRIAL_BATCHES if self.seconds >= _TRIAL_SECONDS else _MANY_BATCHES)
 
     @property
     def speed(self) -> float:
-        return self.cost / max(self.seconds, 1e-9)
+        """The median: a batch now and then waits for another thread."""
+        return median(self.speeds)
 
 
 @dataclass
@@ -117,3 +126,19 @@ class Budget:
             return
         self._rival = rival
         self._measured = {self.size: _Measured(), rival: _Measured()}
+
+
+def is_cpu(pipe: Any) -> bool:
+    """Tell whether a pipeline runs on the processor."""
+    return getattr(pipe.device, "type", "cpu") == "cpu"
+
+
+def budgets(pipe: Any, options: EngineOptions) -> dict[str, Budget]:
+    """Return the budgets of a run, by unit."""
+    start = _START if is_cpu(pipe) else _START_ON_ACCELERATOR
+    if options.batch_size is not None:
+        tokens = options.batch_tokens or _ANY
+        return {TOKENS: Budget(tokens, is_fixed=True), ROWS: Budget(options.batch_size, is_fixed=True)}
+    if options.batch_tokens is not None:  # nothing is measured then: two runs make the same batches
+        return {TOKENS: Budget(options.batch_tokens, is_fixed=True), ROWS: Budget(start[ROWS], is_fixed=True)}
+    return {unit: Budget(size, smallest=_SMALLEST[unit], largest=_LARGEST[unit]) for unit, size in start.items()}

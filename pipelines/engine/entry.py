@@ -13,18 +13,16 @@ from typing import Any
 from pipesmith.pipelines.engine.rows import Row
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False, slots=True)
 class Stages:
-    """What the three stages of a row are given.
+    """What the stages are given beside a row.
 
     Args:
-        inputs: the first argument of `preprocess`.
-        preprocess: its further arguments.
+        preprocess: the arguments of `preprocess` after the first.
         forward: those of `_forward`.
         postprocess: those of `postprocess`.
     """
 
-    inputs: Any
     preprocess: Mapping[str, Any]
     forward: Mapping[str, Any]
     postprocess: Mapping[str, Any]
@@ -39,8 +37,10 @@ class Entry:
 
     def __init__(self, pipe: Any) -> None:
         self._pipe = pipe
-        self._parameters: Mapping[str, Any] | None = None
-        self._found: tuple[Any, Any, Any, Any] | None = None
+        self._parameters: Mapping[str, Any] | None = None  # of the row before, where a row does not change them
+        self._stages: Stages | None = None
+        self._captured: tuple[Any, Any, Any, Any] | None = None
+        self._forwards: list[Mapping[str, Any]] = []
 
     def __enter__(self) -> Entry:
         self._pipe.get_iterator = self._capture
@@ -62,41 +62,52 @@ class Entry:
             return False
         try:
             self.stages(row)
-        except Exception:  # of the user's __call__, or of this row's parameters: then the row carries it
+        except (Exception, SystemExit):  # of the user's __call__, or of this row's parameters: then the row carries it
             return kind.__call__ is Pipeline.__call__
         return True
 
-    def stages(self, row: Row) -> Stages:
-        """Return what the stages of a row are given.
+    def stages(self, row: Row) -> tuple[Any, Stages]:
+        """Return what a row's `preprocess` is given first, and what the stages are given beside it.
 
         Raises:
             TypeError: the class's `__call__` does not hand on a dataset. Whatever else the class raises.
         """
-        if row.parameters is not self._parameters:
-            self._parameters = None
-        if self._parameters is None or self._found is None or self._found[0] is not None:
-            self._found = self._enter(row)
-            self._parameters = row.parameters
-        given, preprocess, forward, postprocess = self._found
-        inputs = row.inputs if given is None else _first(given)
-        return Stages(inputs, preprocess, forward, postprocess)
-
-    def _enter(self, row: Row) -> tuple[Any, Any, Any, Any]:
-        """Return the dataset that came through, None if it is the one that was given, and the stages' parameters."""
+        parameters, known = row.parameters, self._stages
+        if known is not None and (parameters is self._parameters or not (parameters or self._parameters)):
+            return row.inputs, known
+        self._stages = None
         dataset = dataset_of_one(row.inputs)
-        self._found = None
-        token = self._pipe(dataset, **row.parameters)
-        found: Any = self._found
-        if found is None or token is not self:
+        given, preprocess, forward, postprocess = self._enter(dataset, parameters)
+        stages = Stages(preprocess, self._interned(forward), postprocess)
+        if given is not dataset:  # the class changes its inputs: it is asked with every row
+            return _first(given), stages
+        self._parameters, self._stages = parameters, stages
+        return row.inputs, stages
+
+    def _enter(self, dataset: Any, parameters: Mapping[str, Any]) -> tuple[Any, Any, Any, Any]:
+        """Return the dataset that came through and the stages' parameters."""
+        self._captured = None
+        token = self._pipe(dataset, **parameters)
+        captured: Any = self._captured
+        self._captured = None
+        if captured is None or token is not self:
             raise TypeError(f"{type(self._pipe).__name__}.__call__ does not hand on a dataset")
-        return (None if found[0] is dataset else found[0], *found[1:])
+        return captured  # type: ignore[no-any-return]
 
     def _capture(
         self, inputs: Any, num_workers: int, batch_size: int, preprocess: Any, forward: Any, postprocess: Any
     ) -> Entry:
         """Stand in for `get_iterator`."""
-        self._found = (inputs, preprocess, forward, postprocess)
+        self._captured = (inputs, preprocess, forward, postprocess)
         return self
+
+    def _interned(self, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return equal parameters as one object: rows share a batch only if theirs are."""
+        for known in self._forwards:
+            if _equal(known, parameters):
+                return known
+        self._forwards = [parameters, *self._forwards[:50]]
+        return parameters
 
 
 def dataset_of_one(inputs: Any) -> Any:
@@ -113,5 +124,23 @@ def dataset_of_one(inputs: Any) -> Any:
     return OneRow()
 
 
+def as_chat(inputs: Any) -> Any:
+    """Return messages as the object that transformers makes of them, but not in a dataset; None for other inputs."""
+    if not (isinstance(inputs, (list, tuple)) and inputs and all(isinstance(message, Mapping) for message in inputs)):
+        return None
+    if not all("role" in message and "content" in message for message in inputs):
+        return None
+    from transformers.pipelines import text_generation
+
+    return text_generation.Chat(inputs)
+
+
 def _first(dataset: Any) -> Any:
     return dataset[0] if hasattr(dataset, "__getitem__") else next(iter(dataset))
+
+
+def _equal(one: Any, other: Any) -> bool:
+    try:
+        return bool(one == other)
+    except Exception:  # arrays and tensors compare element by element
+        return False

@@ -22,7 +22,8 @@ def row_error(
         inputs: the row's input.
         parameters: the row's parameters.
         error: what was raised.
-        tokens: how long the model input is, if that is known; it is preprocessed again if not.
+        tokens: how long the model input is, 0 if it has no length in tokens; None if that is not known, and the row is
+            preprocessed again.
 
     Returns:
         An error that names the input's length and the model's limit where that was the reason, else the stage, the
@@ -32,7 +33,8 @@ def row_error(
         return error
     stage = _failing_stage(error)
     if stage == "_forward":
-        too_long = _too_long(pipe, tokens or _token_count(pipe, inputs, parameters))
+        length = _token_count(pipe, inputs, parameters) if tokens is None else tokens
+        too_long = _too_long(pipe, length)
         if too_long is not None:
             too_long.__cause__ = error
             return too_long

@@ -7,16 +7,18 @@ padding; where it does not hold, rows are batched with less, and it is said.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pipesmith.pipelines.engine.budget import Budget
-from pipesmith.pipelines.engine.packing import Batch, Piece, cost
+from pipesmith.pipelines.engine.outputs import NotABatchError, as_given, in_float32, taken_apart
+from pipesmith.pipelines.engine.packing import Batch, Piece
+from pipesmith.pipelines.engine.padding import Axes, OtherResultError, padded_axes, pads_left, without_padding
 from pipesmith.pipelines.engine.statistics import Statistics
 
-_TOLERANCE = {"float32": 1e-3, "float64": 1e-3}  # of what a batch may change; of lower precisions
-_TOLERANCE_LOW = 5e-2
 _FAILED_BATCHES = 2  # that fail while their rows do not: this pipeline cannot be batched
+
+Deliver = Callable[[Sequence[Piece], Sequence[Any], "BaseException | None"], None]
 
 
 class Forward:
@@ -27,17 +29,26 @@ class Forward:
         budgets: by unit; halved when memory runs out.
         statistics: takes what was run.
         notify: told once what cannot be batched.
+        deliver: takes pieces with their outputs, or with the error that they raised.
     """
 
     def __init__(
-        self, pipe: Any, budgets: Mapping[str, Budget], statistics: Statistics, notify: Callable[[str], None]
+        self,
+        pipe: Any,
+        budgets: Mapping[str, Budget],
+        statistics: Statistics,
+        notify: Callable[[str], None],
+        deliver: Deliver,
     ) -> None:
         self._pipe = pipe
         self._budgets = budgets
         self._statistics = statistics
         self._notify = notify
+        self._deliver = deliver
         self._collate, self._why_alone = _collate_function(pipe)
-        self._checked: set[bool] = set()  # whether with padding
+        self._checked: set[tuple[Any, bool]] = set()  # names of model inputs, and whether with padding
+        self._padded_axes: dict[Any, Axes] = {}  # by names
+        self._left = pads_left(pipe)
         self._failed_batches = 0
         self.pads = True
 
@@ -52,110 +63,109 @@ class Forward:
             self._notify(f"{type(self._pipe).__name__} runs row by row: {self._why_alone}.")
             self._why_alone = ""
 
-    def run(self, batch: Batch, done: Callable[[Piece, Any, BaseException | None], None]) -> bool:
-        """Run a batch and hand over the output, or the error, of each of its pieces.
+    def run(self, batch: Batch) -> bool:
+        """Run a batch and deliver the output, or the error, of each of its pieces.
 
         Returns:
             Whether what is not run yet should be packed anew.
         """
+        changed, _ = self._run(batch)
+        return changed
+
+    def _run(self, batch: Batch) -> tuple[bool, int]:
+        """Run a batch; return whether to pack anew, and how many of its pieces failed."""
         if len(batch.pieces) == 1 or not self.batches:
-            for piece in batch.pieces:
-                self._run_alone(piece, done, batch.budget)
-            return False
+            return False, sum(self._run_alone(piece, batch.budget) for piece in batch.pieces)
         began = time.perf_counter()
         try:
             outputs = self._forward_together(batch)
         except (Exception, SystemExit) as error:
-            return self._after_failure(batch, error, done)
+            return True, self._after_failure(batch, error)
         seconds = time.perf_counter() - began
-        unit = batch.pieces[0].shape.unit
-        self._statistics.batch(unit, len(batch.pieces), batch.cost, batch.padded, seconds)
         if not self._holds(batch, outputs):
-            for piece in batch.pieces:
-                self._run_alone(piece, done, batch.budget)
-            return True
-        for piece, output in zip(batch.pieces, outputs):
-            done(piece, output, None)
-        return self._budgets[unit].measure(batch.budget, batch.padded, batch.cost, seconds)
+            return True, sum(self._run_alone(piece) for piece in batch.pieces)
+        self._statistics.batch(batch.unit, len(batch.pieces), batch.cost, batch.padded, seconds)
+        self._deliver(batch.pieces, outputs, None)
+        return self._budgets[batch.unit].measure(batch.budget, batch.padded, batch.cost, seconds), 0
 
-    def _run_alone(
-        self, piece: Piece, done: Callable[[Piece, Any, BaseException | None], None], budget: int | None = None
-    ) -> None:
+    def _run_alone(self, piece: Piece, budget: int | None = None) -> bool:
+        """Run one piece; return whether it failed."""
         began = time.perf_counter()
         try:
             output = self._forward(piece.model_inputs, piece.forward)
-        except (Exception, SystemExit) as error:
-            _free_memory(error)
-            done(piece, None, error)
-            return
-        seconds, size = time.perf_counter() - began, cost(piece)
-        self._statistics.batch(piece.shape.unit, 1, size, size, seconds)
+        except (Exception, SystemExit) as error:  # a user's code raises what it likes; the row carries it
+            self._statistics.out_of_memory += _free_memory(error)
+            self._deliver([piece], [None], error)
+            return True
+        seconds, size, unit = time.perf_counter() - began, piece.cost, piece.shape.unit
+        self._statistics.batch(unit, 1, size, size, seconds)
         if budget is not None:
-            self._budgets[piece.shape.unit].measure(budget, size, size, seconds)
-        done(piece, output, None)
+            self._budgets[unit].measure(budget, size, size, seconds)
+        self._deliver([piece], [output], None)
+        return False
 
     def _forward(self, model_inputs: Any, parameters: Mapping[str, Any]) -> Any:
-        return _in_float32(self._pipe.forward(model_inputs, **parameters))
+        return in_float32(self._pipe.forward(model_inputs, **parameters))
 
     def _forward_together(self, batch: Batch) -> list[Any]:
         assert self._collate is not None
         collated = self._collate([piece.model_inputs for piece in batch.pieces])
+        collated = {name: collated[name] for name in batch.pieces[0].model_inputs}  # its order is that of a set
         outputs = self._forward(collated, batch.pieces[0].forward)
-        return _taken_apart(outputs, len(batch.pieces))
+        return as_given(taken_apart(outputs, len(batch.pieces)), [piece.model_inputs for piece in batch.pieces])
 
-    def _after_failure(
-        self, batch: Batch, error: BaseException, done: Callable[[Piece, Any, BaseException | None], None]
-    ) -> bool:
-        """Run the halves of a batch that failed, until a row that fails stands alone."""
-        unit = batch.pieces[0].shape.unit
+    def _after_failure(self, batch: Batch, error: BaseException) -> int:
+        """Run the halves of a batch that failed, until a row that fails stands alone; return how many fail."""
         no_memory = _free_memory(error)
         if no_memory:
-            self._budgets[unit].out_of_memory(batch.padded)
+            self._budgets[batch.unit].out_of_memory(batch.padded)
             self._statistics.out_of_memory += 1
-        failed: list[Piece] = []
-
-        def hand_over(piece: Piece, output: Any, its_error: BaseException | None) -> None:
-            if its_error is not None:
-                failed.append(piece)
-            done(piece, output, its_error)
-
-        middle = len(batch.pieces) // 2
-        if isinstance(error, _NotABatchError):
-            for piece in batch.pieces:
-                self._run_alone(piece, hand_over)
+        what = f"what it returns for a batch is no batch ({error})" if isinstance(error, NotABatchError) else ""
+        what = what or f"batches fail that its rows do not ({type(error).__name__}: {error})"
+        del error  # its traceback holds the batch's tensors
+        if what.startswith("what"):
+            failed = sum(self._run_alone(piece) for piece in batch.pieces)
         else:
-            for half in (batch.pieces[:middle], batch.pieces[middle:]):
-                self.run(Batch(half, batch.budget), hand_over)
+            middle = len(batch.pieces) // 2
+            halves = (batch.pieces[:middle], batch.pieces[middle:])
+            failed = sum(self._run(Batch.of(half, batch.budget))[1] for half in halves)
         if not failed and not no_memory:  # the rows are good: it is the batch
             self._failed_batches += 1
             if self._failed_batches >= _FAILED_BATCHES and self.batches:
-                self._collate = None
-                what = (
-                    "what it returns for a batch is no batch" if isinstance(error, _NotABatchError) else "batches fail"
-                )
-                self._why_alone = f"{what} ({error})"
+                self._collate, self._why_alone = None, what
                 self.say_why_alone()
-        return True
+        return failed
 
     def _holds(self, batch: Batch, outputs: list[Any]) -> bool:
-        """Tell whether the shortest row of a batch gives alone what it gave there; asked of the first batches only."""
+        """Tell whether rows of a batch give alone what they gave there; asked of the first batches of a kind only.
+
+        What padding adds to outputs is learnt on the way, and taken off.
+        """
+        names = tuple(batch.pieces[0].model_inputs)
         lengths = [piece.shape.length for piece in batch.pieces]
-        is_padded = min(lengths) != max(lengths)
-        if is_padded in self._checked:
+        is_padded = lengths.count(lengths[0]) < len(lengths)
+        kind = (names, is_padded)
+        if kind in self._checked:
+            if is_padded:
+                self._take_padding_off(batch, outputs, self._padded_axes.get(names))
             return True
-        self._checked.add(is_padded)
-        place = lengths.index(min(lengths))
-        piece = batch.pieces[place]
+        places = [lengths.index(length) for length in sorted({min(lengths), max(lengths)})]
         try:
-            alone = self._forward(piece.model_inputs, piece.forward)
-            if self._alike(outputs[place], alone, piece.shape.length):
-                return True
-            if not self._alike(alone, self._forward(piece.model_inputs, piece.forward), piece.shape.length):
-                return True  # it draws at random: there is nothing to compare
-        except (Exception, SystemExit):  # the row fails alone as well, or draws memory: not the batch's doing
+            axes = [self._compared(batch, place, outputs[place]) for place in places]
+        except OtherResultError:
+            pass
+        except (Exception, SystemExit):  # a row fails alone: not the batch's doing, and nothing is known of it yet
+            return False
+        else:
+            self._checked.add(kind)
+            if is_padded:
+                self._padded_axes[names] = axes[0]
+                self._take_padding_off(batch, outputs, axes[0])
             return True
+        self._checked.add(kind)
         if is_padded:
             self.pads = False
+            self._checked.clear()  # it may not have been the padding
             self._notify(f"Padding changes what {type(self._pipe).__name__} returns: its batches hold one length each.")
         else:
             self._collate = None
@@ -163,38 +173,31 @@ class Forward:
             self.say_why_alone()
         return False
 
-    def _alike(self, one: Any, other: Any, length: int) -> bool:
-        """Tell whether two outputs of a row are the same, up to rounding and padding."""
-        import torch
+    def _compared(self, batch: Batch, place: int, output: Any) -> Axes:
+        """Return the padded axes of a row's output.
 
-        if isinstance(one, Mapping) and isinstance(other, Mapping):
-            return all(self._alike(one[key], other[key], length) for key in one if key in other)
-        if isinstance(one, (list, tuple)) and isinstance(other, (list, tuple)):
-            return len(one) == len(other) and all(self._alike(a, b, length) for a, b in zip(one, other))
-        if isinstance(one, torch.Tensor) and isinstance(other, torch.Tensor):
-            return self._tensors_alike(one, other)
-        if isinstance(one, (str, int, float, bool)) and type(one) is type(other):
-            return one == other
-        return True
+        Raises:
+            OtherResultError: its output is another.
+        """
+        piece = batch.pieces[place]
+        padding = max(other.shape.length for other in batch.pieces) - piece.shape.length
+        alone = self._forward(piece.model_inputs, piece.forward)
+        try:
+            return padded_axes(output, alone, padding, piece.model_inputs, self._pipe)
+        except OtherResultError:
+            again = self._forward(piece.model_inputs, piece.forward)
+            try:
+                padded_axes(alone, again, 0, piece.model_inputs, self._pipe)
+            except OtherResultError:  # it draws at random: only shapes can be compared
+                return padded_axes(output, alone, padding, piece.model_inputs, self._pipe, values=False)
+            raise
 
-    def _tensors_alike(self, one: Any, other: Any) -> bool:
-        if one.ndim != other.ndim:
-            return False
-        if one.shape != other.shape:  # the batch's is padded: the row's own part, at the side where it stands
-            left = getattr(self._pipe.tokenizer, "padding_side", "right") == "left"
-            one = _trimmed(one, other.shape, left)
-        if one is None or one.shape != other.shape:
-            return True  # padded in a way that cannot be told: generated text, for one
-        if not one.is_floating_point():
-            return bool((one == other).all())
-        precision = str(self._pipe.model.dtype).removeprefix("torch.")
-        tolerance = _TOLERANCE.get(precision, _TOLERANCE_LOW)
-        finite = one.isfinite() & other.isfinite()
-        return bool(((one - other).abs() <= tolerance * (1 + other.abs()))[finite].all())
-
-
-class _NotABatchError(Exception):
-    """What `_forward` returned for a batch cannot be taken apart into its rows."""
+    def _take_padding_off(self, batch: Batch, outputs: list[Any], axes: Axes | None) -> None:
+        if axes:
+            longest = max(piece.shape.length for piece in batch.pieces)
+            for place, piece in enumerate(batch.pieces):
+                padding = longest - piece.shape.length
+                outputs[place] = without_padding(outputs[place], axes, padding, self._left)
 
 
 def _collate_function(pipe: Any) -> tuple[Callable[[list[Any]], Any] | None, str]:
@@ -208,62 +211,6 @@ def _collate_function(pipe: Any) -> tuple[Callable[[list[Any]], Any] | None, str
         if pipe.tokenizer is None:
             return None, "it has neither a tokenizer nor a feature extractor to make a batch with"
         return None, "its tokenizer has no pad token" if pipe.tokenizer.pad_token_id is None else str(error)
-
-
-def _taken_apart(outputs: Any, count: int) -> list[Any]:
-    """Return a batch's outputs row by row, each as if the batch had one row.
-
-    Raises:
-        _NotABatchError: they are not so many rows.
-    """
-    import torch
-    from transformers.pipelines.pt_utils import PipelineIterator
-
-    try:
-        first = outputs if isinstance(outputs, torch.Tensor) else next(iter(outputs.values()))
-        if len(first) != count:
-            raise _NotABatchError(f"{len(first)} outputs for {count} rows")
-        iterator = PipelineIterator(None, None, {}, loader_batch_size=count)
-        iterator._loader_batch_data = outputs
-        iterator._loader_batch_index = 0
-        return [iterator.loader_batch_item() for _ in range(count)]
-    except _NotABatchError:
-        raise
-    except Exception as error:  # a stage may return anything: what is no batch is run row by row
-        raise _NotABatchError(f"{type(error).__name__}: {error}") from error
-
-
-def _trimmed(tensor: Any, shape: Any, left: bool) -> Any:
-    """Return the part of a padded tensor that has a shape; None if it differs in another way than by padding."""
-    if len(shape) < 2 or any(have < want for have, want in zip(tensor.shape, shape)):
-        return None
-    for axis, want in enumerate(shape):
-        have = tensor.shape[axis]
-        if have != want:
-            tensor = tensor.narrow(axis, have - want if left else 0, want)
-    return tensor
-
-
-def _in_float32(outputs: Any) -> Any:
-    """Return outputs with numbers of low precision as float32: numpy knows no bfloat16."""
-    import torch
-
-    if isinstance(outputs, torch.Tensor):
-        return outputs.float() if outputs.dtype in (torch.bfloat16, torch.float16) else outputs
-    if isinstance(outputs, Mapping) and any(_is_low(value) for value in outputs.values()):
-        found: Any = {key: _in_float32(value) for key, value in outputs.items()}
-        return found if isinstance(outputs, dict) else type(outputs)(found)  # type: ignore[call-arg]
-    if isinstance(outputs, (list, tuple)) and any(_is_low(value) for value in outputs):
-        return type(outputs)(_in_float32(value) for value in outputs)
-    return outputs
-
-
-def _is_low(value: Any) -> bool:
-    import torch
-
-    if isinstance(value, (list, tuple)):
-        return any(_is_low(item) for item in value)
-    return isinstance(value, torch.Tensor) and value.dtype in (torch.bfloat16, torch.float16)
 
 
 def _free_memory(error: BaseException) -> bool:

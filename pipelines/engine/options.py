@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 
 WINDOW = 1024  # rows
@@ -13,11 +14,14 @@ class EngineOptions:
 
     Args:
         batch_size: rows of a batch at most; found while running if None.
-        batch_tokens: padded tokens of a batch at most; found while running if None.
+        batch_tokens: padded tokens of a batch at most; found while running if None. Given, nothing depends on time
+            any more: two runs over the same rows make the same batches, unless memory runs out or the input is live.
         window: rows that are sorted by length together, at most.
         is_deterministic: whether rows run one by one, in the caller's thread.
         live: whether rows may be long in coming: then what is there is run when they pause.
         row_timeout: seconds after which a row is given up; rows then run one by one.
+        rows_before: how many rows an earlier run has done: windows are counted from there; see `window_start`.
+        stop: once it is set, the batch in hand is finished, what is complete and in order is yielded, and the run ends.
     """
 
     batch_size: int | None = None
@@ -26,3 +30,5 @@ class EngineOptions:
     is_deterministic: bool = False
     live: bool = True
     row_timeout: float | None = None
+    rows_before: int = 0
+    stop: threading.Event | None = None

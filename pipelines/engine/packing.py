@@ -2,65 +2,73 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipesmith.pipelines.engine.model_inputs import Shape
+from pipesmith.pipelines.engine.model_inputs import TOKENS, Shape
 
 
-@dataclass(eq=False)
 class Piece:
     """One model input: a row's, or one chunk of it.
 
-    Args:
+    Attributes:
         order: which piece of the run it is: the smaller, the longer it has been waited for.
-        owner: the row.
-        place: which chunk of the row it is, from 0.
         model_inputs: what `preprocess` returned.
         shape: how it can be batched.
         forward: the parameters of `_forward`.
     """
 
+    __slots__ = ("forward", "model_inputs", "order", "shape")
     order: int
-    owner: Any
-    place: int
     model_inputs: Any
     shape: Shape
     forward: Any
 
+    @property
+    def cost(self) -> int:
+        """What it takes of a budget."""
+        return _cost(self.shape)
 
-@dataclass
+
+@dataclass(eq=False, slots=True)
 class Batch:
     """Pieces for one forward.
 
     Args:
-        pieces: the pieces.
+        pieces: the pieces; all of one unit.
         budget: which they were packed to.
+        longest: the length to which all are padded; 1 where nothing is.
+        cost: elements without padding.
+        bytes: of the model inputs.
     """
 
     pieces: list[Piece]
     budget: int
+    longest: int
+    cost: int = 0
+    bytes: int = 0
+
+    @classmethod
+    def of(cls, pieces: Sequence[Piece], budget: int) -> Batch:
+        """Return some pieces as a batch."""
+        costs = [piece.cost for piece in pieces]
+        size = sum(piece.shape.bytes for piece in pieces)
+        return cls(list(pieces), budget, max(costs), sum(costs), size)
 
     @property
-    def longest(self) -> int:
-        """The length to which all are padded; 1 where nothing is."""
-        return max(cost(piece) for piece in self.pieces)
+    def unit(self) -> str:
+        """What its budget counts."""
+        return self.pieces[0].shape.unit
 
     @property
     def padded(self) -> int:
         """Elements with padding."""
         return self.longest * len(self.pieces)
 
-    @property
-    def cost(self) -> int:
-        """Elements without padding."""
-        return sum(cost(piece) for piece in self.pieces)
 
-
-def cost(piece: Piece) -> int:
-    """Return what a piece takes of a budget."""
-    return max(1, piece.shape.length) if piece.shape.unit == "tokens" else 1
+def _cost(shape: Shape) -> int:
+    return max(1, shape.length) if shape.unit == TOKENS else 1
 
 
 def pack(
@@ -69,7 +77,7 @@ def pack(
     """Pack pieces into batches.
 
     Args:
-        pieces: of one window.
+        pieces: of one window, in their order.
         next_budget: gives the budget of the next batch, of a unit ("tokens" or "rows").
         most: how many pieces a batch holds at most, whatever the budget; None for any number.
         same_length: whether a batch holds one length only.
@@ -77,27 +85,51 @@ def pack(
     Returns:
         The batches; the one with the oldest piece first.
     """
-    groups: dict[Any, list[Piece]] = {}
+    alike: dict[tuple[int, int], list[Piece]] = {}  # of one shape: there are few of those, and they sort quickly
     for piece in pieces:
-        length = piece.shape.length if same_length else None
-        groups.setdefault((piece.shape.key, id(piece.forward), length), []).append(piece)
-    batches: list[Batch] = []
-    for (key, _, _), group in groups.items():
-        group.sort(key=lambda piece: -piece.shape.length)
-        budget, batch, longest = 0, None, 1
-        for piece in group:
-            full = (
-                batch is None
-                or key is None
-                or (len(batch.pieces) + 1) * longest > budget
-                or (most is not None and len(batch.pieces) >= most)
-            )
-            if full:
-                longest = cost(piece)  # the group is sorted: no piece after it is longer
-                budget = next_budget(piece.shape.unit)
-                batch = Batch([], budget)
-                batches.append(batch)
-            assert batch is not None
-            batch.pieces.append(piece)
-    batches.sort(key=lambda batch: min(piece.order for piece in batch.pieces))
+        place = (id(piece.shape), id(piece.forward))
+        found = alike.get(place)
+        if found is None:
+            alike[place] = [piece]
+        else:
+            found.append(piece)
+    groups: dict[Any, list[list[Piece]]] = {}
+    for same in alike.values():
+        shape = same[0].shape
+        key = (shape.key, shape.unit, id(same[0].forward), shape.length if same_length else None)
+        groups.setdefault(key, []).append(same)
+    dated: list[tuple[int, Batch]] = []
+    for group in groups.values():
+        dated += _filled(group, next_budget, most)
+    dated.sort(key=lambda item: item[0])
+    return [batch for _, batch in dated]
+
+
+def _filled(
+    group: list[list[Piece]], next_budget: Callable[[str], int], most: int | None
+) -> Iterable[tuple[int, Batch]]:
+    """Fill batches with pieces that can share one, the longest first; return each with its oldest piece's order."""
+    group.sort(key=lambda same: (-same[0].shape.length, same[0].order))
+    batches: list[tuple[int, Batch]] = []
+    batch, oldest, room = None, 0, 0
+    for same in group:
+        shape = same[0].shape
+        cost, begin = _cost(shape), 0
+        while begin < len(same):
+            if batch is None or room <= 0:
+                if batch is not None:
+                    batches.append((oldest, batch))
+                budget = next_budget(shape.unit)
+                batch, oldest = Batch([], budget, cost), same[begin].order  # sorted: no piece after it is longer
+                room = 1 if shape.key is None else max(1, budget // cost)
+                room = room if most is None else min(room, most)
+            part = same[begin : begin + room]
+            batch.pieces += part
+            batch.cost += cost * len(part)
+            batch.bytes += shape.bytes * len(part)
+            oldest = min(oldest, part[0].order)
+            room -= len(part)
+            begin += len(part)
+    if batch is not None:
+        batches.append((oldest, batch))
     return batches

@@ -32,7 +32,7 @@ class Row:
     origin: Any = field(default=None, compare=False)
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class RowResult:
     """What became of a row: its result, or the error in its place."""
 

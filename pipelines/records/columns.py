@@ -6,7 +6,9 @@ too), or `input.KEY` for a key of an input that is a dict.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +32,7 @@ _INPUT_NAMES = {
     "audio": ("audio", "speech", "wav", "audio_path", "audio_url", *_FILES),
     "video": ("video", "clip", "video_path", "video_url", *_FILES),
 }
+_LISTS = {"candidate_labels"}  # in one cell
 # Two texts that belong together, and what the second parameter of a pipeline for pairs is called.
 _PAIRS = (
     *(("text", "text_pair"), ("sentence1", "sentence2"), ("text1", "text2"), ("text_a", "text_b")),
@@ -59,6 +62,8 @@ class ColumnMap:
         parameters: parameter to column.
         types: what the text of a parameter becomes.
         rest: whether the input is a dict of all columns that are no parameters.
+        is_fixed: whether every row has the columns that were looked at; else a row may bring a parameter of its own.
+        unasked: parameters that a column of their name may set.
         has_nulls: whether the format tells an empty text from nothing at all; csv does not.
     """
 
@@ -68,6 +73,8 @@ class ColumnMap:
     types: Mapping[str, Parameter] = field(default_factory=dict)
     rest: bool = False
     has_nulls: bool = True
+    is_fixed: bool = True
+    unasked: frozenset[str] = frozenset()
 
     def __str__(self) -> str:
         parts = [f"{INPUT} = {self.input}"] if self.input is not None else []
@@ -87,7 +94,7 @@ class ColumnMap:
             taken = set(self.parameters.values())
             return {column: value for column, value in values.items() if column not in taken}
         if self.keys:
-            return {key: self._cell(record, column) for key, column in self.keys.items()}
+            return {key: _labels(key, self._cell(record, column)) for key, column in self.keys.items()}
         assert self.input is not None
         return self._cell(record, self.input)
 
@@ -98,7 +105,11 @@ class ColumnMap:
             InputError: a cell does not have its parameter's type.
         """
         found: dict[str, Any] = {}
-        for parameter, column in self.parameters.items():
+        parameters = self.parameters
+        if not self.is_fixed and not self.unasked.isdisjoint(record.values):
+            late = {name: name for name in record.values if name in self.unasked and name not in parameters}
+            parameters = {**late, **parameters}
+        for parameter, column in parameters.items():
             value = record.values.get(column)
             if value is not None and (value != "" or self.has_nulls):
                 found[parameter] = self._typed(parameter, column, value, record)
@@ -115,6 +126,7 @@ class ColumnMap:
         return value
 
     def _typed(self, parameter: str, column: str, value: Any, record: Record) -> Any:
+        value = _labels(parameter, value)
         known = self.types.get(parameter)
         if known is None or not known.type.kinds:
             return value
@@ -131,6 +143,16 @@ class ColumnMap:
                 hint=f"It becomes the parameter {parameter} of its row; --column {parameter}= leaves it alone.",
             ) from error
         return value
+
+
+def _labels(name: str, value: Any) -> Any:
+    """Return labels that stand in one cell as a list: JSON, or text with commas."""
+    if name not in _LISTS or not isinstance(value, str):
+        return value
+    if value.lstrip().startswith("["):
+        with suppress(ValueError):
+            return json.loads(value)
+    return [label.strip() for label in value.split(",") if label.strip()]
 
 
 def place(record: Record) -> str:
@@ -189,6 +211,7 @@ class _Mapper:
         self._signature = signature
         self._kind = kind
         self._given = set(given)
+        self._taken: set[str | None] = set()
         of_input = signature.input.name if signature and signature.input else None
         self._input_name = of_input if of_input not in self._parameters else None
 
@@ -232,9 +255,8 @@ class _Mapper:
 
     def _unasked_parameters(self, mapping: Mapping[str, str], inputs: Mapping[str, str]) -> dict[str, str]:
         """Return the columns that are named like a parameter, are not used otherwise and not set already."""
-        taken = {*mapping, *self._given, self._input_name}
-        used = {*inputs.values(), *mapping.values()}
-        return {name: name for name in self._parameters if name in self._columns and name not in taken | used}
+        self._taken = {*mapping, *self._given, self._input_name, *inputs.values(), *mapping.values()}
+        return {name: name for name in self._parameters if name in self._columns and name not in self._taken}
 
     def _guessed(self, parameters: dict[str, str]) -> ColumnMap:
         """Find the input among the columns that are no parameters."""
@@ -301,8 +323,14 @@ class _Mapper:
 
     def _made(self, inputs: Mapping[str, str], parameters: Mapping[str, str]) -> ColumnMap:
         keys = {key: column for key, column in inputs.items() if key}
+        unasked = set(self._parameters) - self._taken - set(inputs.values())
         return ColumnMap(
-            input=inputs.get(""), keys=keys, parameters=parameters, types=self._parameters, rest=not inputs
+            input=inputs.get(""),
+            keys=keys,
+            parameters=parameters,
+            types=self._parameters,
+            rest=not inputs,
+            unasked=frozenset(unasked),
         )
 
 

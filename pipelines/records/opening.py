@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from pipesmith.pipelines.errors import InputError, ParameterError
 from pipesmith.pipelines.names import near_miss
 from pipesmith.pipelines.records.compression import COMPRESSIONS
 from pipesmith.pipelines.records.formats import Format, formats
+from pipesmith.pipelines.records.media.urls import shown
+from pipesmith.pipelines.records.partial import is_partial
 from pipesmith.pipelines.records.record import Reading, ReadOptions, Record
 from pipesmith.pipelines.records.source import Source
 
@@ -43,11 +46,13 @@ class Input:
         name: as its user named it.
         path: the file; None for stdin and what lies on the Hub.
         kind: "file", "media", "stdin", "saved" (a folder by save_to_disk), "dataset" or "hub file".
+        url: of a medium that is elsewhere; its name leaves secrets out.
     """
 
     name: str
     path: Path | None
     kind: str
+    url: str | None = None
 
 
 class Records:
@@ -60,13 +65,14 @@ class Records:
         options: how files are read.
         format: of every file; found from ending and content if None.
         split: of data sets.
+        kind: image, audio or video if files of that kind are meant where a folder has them.
         access: to the Hub.
         stdin: the bytes that `-` stands for.
         notify: told what a reader should know: files that are left out, files without rows.
 
     Attributes:
         columns: of the first input; None where rows may differ.
-        schema: the pyarrow.Schema of the first input, or None.
+        schema: the pyarrow.Schema of the input, if there is one alone and its format has types; else None.
         has_nulls: whether the first input tells an empty text from nothing at all.
 
     Raises:
@@ -80,6 +86,7 @@ class Records:
         *,
         format: str | None = None,
         split: str | None = None,
+        kind: str | None = None,
         access: HubAccess | None = None,
         stdin: BinaryIO | None = None,
         notify: Callable[[str], None] = lambda text: None,
@@ -92,12 +99,17 @@ class Records:
         self._options = options or ReadOptions()
         self._format = format
         self._split = split
+        self._kind = kind
         self._access = access
         self._stdin = stdin
         self._notify = notify
+        if not inputs:
+            raise InputError("There is no input.", hint="Name a file.")
         self.inputs = [one for text in inputs for one in self._expanded(str(text))]
         if split is not None and not any(one.kind in ("saved", "dataset") for one in self.inputs):
             raise ParameterError("--split is of a data set, and there is none among the inputs.")
+        if sum(one.kind == "stdin" for one in self.inputs) > 1:
+            raise InputError("stdin is named twice, and can be read once.", hint="Leave one - out.")
         self._sizes = [one.path.stat().st_size if one.path and one.path.is_file() else None for one in self.inputs]
         self._stack = ExitStack()
         self._source: Source | None = None
@@ -108,7 +120,8 @@ class Records:
             self._reading = self._open(self.inputs[0])
             stack.pop_all()
         self.columns = self._reading.columns
-        self.schema = self._reading.schema
+        # A second file may have columns of other types under the same names.
+        self.schema = self._reading.schema if len(self.inputs) == 1 else None
         self.has_nulls = self._reading.has_nulls
 
     @property
@@ -171,14 +184,16 @@ class Records:
 
     def _expanded(self, text: str) -> list[Input]:
         """Return what one `--input` stands for."""
+        if not text:
+            raise InputError("An input is empty text: there is no file of that name.", hint="Is a variable not set?")
         if text == STDIN:
             return [Input("stdin", None, "stdin")]
         if text.startswith("hf://"):
             return [_of_hub(text)]
         if "://" in text and not Path(text).exists():
             if text.startswith(("http://", "https://")) and self._is_media(Path(text.partition("?")[0])):
-                return [Input(text, None, "media")]
-            raise InputError(f"{text} is no file here.", hint="Download it first, for example with curl -LO.")
+                return [Input(shown(text), None, "media", url=text)]
+            raise InputError(f"{shown(text)} is no file here.", hint="Download it first, for example with curl -LO.")
         path = Path(text)
         if path.is_dir():
             from pipesmith.pipelines.records.datasets import is_saved_dataset
@@ -201,7 +216,7 @@ class Records:
         return self._format in MEDIA if self._format else _ending(path) in _media_endings()
 
     def _matching(self, pattern: str) -> list[Input]:
-        names = matching(pattern)
+        names = [name for name in matching(pattern) if not is_partial(Path(name))]
         if not names:
             raise InputError(f"No file matches {pattern}.", hint="Check the pattern: it is relative to this folder.")
         return self._not_empty([(name, Path(name)) for name in names], pattern)
@@ -211,17 +226,20 @@ class Records:
         files = sorted(
             file
             for file in folder.rglob("*")
-            if file.is_file() and not any(part.startswith(".") for part in file.relative_to(folder).parts)
+            if file.is_file() and not is_partial(file) and not _is_hidden(file.relative_to(folder))
         )
         known = {ending for one in formats().values() for ending in one.endings} | _media_endings()
         found = [file for file in files if self._format or _ending(file) in known]
+        wanted = MEDIA.get(self._kind or "", ())
+        if not self._format and any(_ending(file) in wanted for file in found):
+            found = [file for file in found if _ending(file) in wanted]  # beside pictures, a text is about them
         if not found:
             raise InputError(
                 f"{text} is a folder, and no file in it is in a format that can be read.",
                 hint=f"Name a file, or a folder of files that end with {', '.join(sorted(known))}.",
             )
         if len(found) < len(files):
-            self._notify(f"{text}: {len(files) - len(found)} of {len(files)} files are in no known format: left out.")
+            self._notify(f"{text}: {len(files) - len(found)} of {len(files)} files are in another format: left out.")
         return self._not_empty([(str(file), file) for file in found], text)
 
     def _not_empty(self, files: Sequence[tuple[str, Path]], where: str) -> list[Input]:
@@ -235,7 +253,7 @@ class Records:
 
     def _open(self, one: Input) -> Reading:
         if one.kind == "media":
-            return Reading(iter([Record({"file": one.name}, 1, one.name)]), columns=("file",), total=1)
+            return Reading(iter([Record({"file": one.url or one.name}, 1, one.name)]), columns=("file",), total=1)
         if one.kind in ("saved", "dataset"):
             return self._dataset(one)
         self._source = self._stack.enter_context(self._opened_source(one))
@@ -243,7 +261,7 @@ class Records:
 
     def _opened_source(self, one: Input) -> Source:
         if one.kind == "stdin":
-            return Source(one.name, stream=self._stdin)
+            return Source(one.name, stream=self._stdin or sys.stdin.buffer)
         if one.kind == "hub file":
             from pipesmith.pipelines.records.datasets import open_hub_file
 
@@ -271,13 +289,13 @@ class Records:
         if self._format is not None:
             return known[self._format]
         head = source.peek()
-        proven = [one for one in known.values() if one.binary and one.recognise is not None and one.recognise(head)]
-        if proven:
-            return proven[0]
         ending = _ending(Path(source.name))
-        for one in known.values():
-            if ending in one.endings:
-                return one
+        by_ending = next((one for one in known.values() if ending in one.endings), None)
+        proven = [one for one in known.values() if one.binary and one.recognise is not None and one.recognise(head)]
+        if proven and (by_ending is None or by_ending.binary or b"\0" in head):  # text may begin as a format does
+            return proven[0]
+        if by_ending is not None:
+            return by_ending
         likely = [one for one in known.values() if not one.binary and one.recognise is not None and one.recognise(head)]
         if likely and not ending:
             return likely[0]
@@ -303,6 +321,11 @@ def _lines_in(file: Path | None) -> int | None:
         head = stream.read(_HEAD)
     lines, size = head.count(b"\n"), file.stat().st_size
     return round(lines * size / len(head)) if lines else None
+
+
+def _is_hidden(path: Path) -> bool:
+    """Tell whether a file of a folder is not meant: hidden, or an image or a sound of results of another run."""
+    return any(part.startswith(".") or part.endswith(".files") for part in (*path.parts[:-1], path.name[:1]))
 
 
 def _ending(path: Path) -> str:

@@ -12,6 +12,7 @@ import errno
 import json
 import os
 import sys
+import zlib
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +23,7 @@ from pipesmith.pipelines.errors import OutputError
 from pipesmith.pipelines.names import nearest
 from pipesmith.pipelines.records.compression import COMPRESSIONS, compressed
 from pipesmith.pipelines.records.formats import Format, NewColumnsError, Sink, formats
+from pipesmith.pipelines.records.partial import PART, Partial, checksum, read_partial
 from pipesmith.pipelines.records.record import Row, WriteOptions
 
 
@@ -33,6 +35,8 @@ def format_of_output(path: Path, name: str | None = None) -> Format:
     """
     writable = {one.name: one for one in formats().values() if one.write is not None}
     endings = {ending: one for one in writable.values() for ending in one.endings}
+    if name is not None and name not in writable:
+        raise OutputError(f"Results are not written as {name}.", hint=f"There are {', '.join(writable)}.")
     if name is not None:
         return writable[name]
     ending = _ending(path)
@@ -58,6 +62,7 @@ class OutputFile:
         options: the columns that are known before the first row.
         force: whether an existing file is replaced.
         streamed: whether rows are written as they come, if the format can; else all at once at the end.
+        resume: whether an unfinished file is gone on with: `kept` says what it holds, and `go_on` opens it.
 
     Raises:
         OutputError: the file exists and `force` is not given, its folder cannot be written to, or its ending says no
@@ -72,13 +77,18 @@ class OutputFile:
         options: WriteOptions | None = None,
         force: bool = False,
         streamed: bool = True,
+        resume: bool = False,
     ) -> None:
+        if not str(path):
+            raise OutputError("--output is empty.", hint="Name a file, such as results.jsonl.")
         path = Path(path)
         if path.is_dir():
             raise OutputError(f"{path} is a folder.", hint="Name a file in it, such as results.jsonl.")
         self.path = path
         self.format = format_of_output(path, format)
         self.rows = 0
+        self.was_widened = False  # by the last row: the bytes before it are others now
+        self._stream: BinaryIO | None = None
         self._options = options or WriteOptions()
         self._force = force
         self._is_file = path.is_file() or not path.exists()  # else a named pipe, or a device
@@ -90,10 +100,35 @@ class OutputFile:
                 f"{path} is no file: rows can only go there as they come, as jsonl or csv.",
                 hint="Write to a file.",
             )
-        self.part = Path(f"{path}.part.jsonl" if self._assembled else f"{path}.part")
-        self._refuse_existing()
-        self._stream = self._opened(self.part if self._is_file else self._target, "xb" if self._is_file else "wb")
-        self._sink = self._new_sink(self._options)
+        beside = self._target if path.is_symlink() else path  # a rename does not reach another file system
+        self._final = Path(f"{beside}{PART}")
+        self.part = Path(f"{beside}{PART}.jsonl") if self._assembled else self._final
+        self.kept = self._kept() if resume and self._is_file and self.part.exists() else None
+        if self.kept is None:
+            self._refuse_existing()
+            self._open(self.part if self._is_file else self._target, "xb" if self._is_file else "wb")
+
+    def go_on(self) -> None:
+        """Open the unfinished file that is resumed, after its last whole row.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        assert self.kept is not None
+        self.rows = self.kept.rows
+        if self.kept.columns:
+            self._options = replace(self._options, columns=self.kept.columns, has_header=True)
+        self._open(self.part, "r+b", self.kept.size)
+
+    @property
+    def size(self) -> int:
+        """Bytes written so far."""
+        return self._whole.size
+
+    @property
+    def checksum(self) -> int:
+        """CRC-32 of the bytes written so far."""
+        return self._whole.checksum
 
     def write(self, row: Row) -> None:
         """Write one row; it is with the system when this returns.
@@ -101,10 +136,12 @@ class OutputFile:
         Raises:
             OutputError: it cannot be written. The rows before it are whole.
         """
+        self.was_widened = False
         try:
             self._write(row)
         except NewColumnsError as error:
             self._widen(error.columns)
+            self.was_widened = True
             self._write(row)
         self.rows += 1
 
@@ -114,22 +151,25 @@ class OutputFile:
         Raises:
             OutputError: the disk is full, or the folder has become read-only; the rows are in `part`.
         """
+        stream = self._stream
+        if stream is None:
+            raise OutputError(f"{self.part} has rows, and the input has none.", hint="--force starts again.")
         try:
             self._sink.close()
-            if not self._is_file:
-                self._stream.close()
-                return
+            if self._is_file and not self._assembled:
+                os.fsync(stream.fileno())
+            stream.close()
             if self._assembled:
                 self._assemble()
-            else:
-                os.fsync(self._stream.fileno())
-                self._stream.close()
+            elif self._is_file:
                 self.part.replace(self._target)
         except OSError as error:
             raise self._failed(error) from error
 
     def abandon(self) -> None:
         """Leave the file partial; one without rows is removed."""
+        if self._stream is None:
+            return
         self._stream.close()
         if not self.rows and self._is_file:
             self.part.unlink(missing_ok=True)
@@ -146,15 +186,31 @@ class OutputFile:
             self.abandon()
 
     def _refuse_existing(self) -> None:
-        if self._force or not self._is_file:
-            self.part.unlink(missing_ok=True)
-        elif self._target.exists():
+        if not self._is_file:
+            return
+        if self._target.exists() and not self._force:
             raise OutputError(f"{self.path} exists.", hint="--force replaces it.")
-        elif self.part.exists():
-            raise OutputError(
-                f"{self.part} is left of a run that did not finish, or of one that is under way.",
-                hint="Move it away to keep its rows; --force replaces it.",
-            )
+        for part in {self.part, self._final}:
+            if self._force:
+                part.unlink(missing_ok=True)
+            elif part.exists():
+                raise OutputError(
+                    f"{part} is left of a run that did not finish, or of one that is under way.",
+                    hint="--resume goes on with it; --force starts again.",
+                )
+
+    def _kept(self) -> Partial:
+        if self._target.exists() and not self._force:
+            raise OutputError(f"{self.path} exists beside {self.part}.", hint="Move one of them away.")
+        return read_partial(self.part, "jsonl" if self._assembled else self.format.name)
+
+    def _open(self, path: Path, mode: str, size: int = 0) -> None:
+        self._stream = self._opened(path, mode)
+        if size:
+            self._stream.truncate(size)
+            self._stream.seek(size)
+        self._whole = _Whole(self._stream, size, checksum(self.part, size) if size else 0)
+        self._sink = self._new_sink(self._options)
 
     def _opened(self, path: Path, mode: str) -> BinaryIO:
         try:
@@ -167,7 +223,7 @@ class OutputFile:
     def _new_sink(self, options: WriteOptions) -> Sink:
         make = formats()["jsonl"].sink if self._assembled else self.format.sink
         assert make is not None
-        return make(cast(BinaryIO, _Whole(self._stream)), options)  # a sink only writes
+        return make(cast(BinaryIO, self._whole), options)  # a sink only writes
 
     def _write(self, row: Row) -> None:
         try:
@@ -183,26 +239,26 @@ class OutputFile:
                 hint="Write to a file, or as jsonl.",
             )
         wider = Path(f"{self.part}.wider")
-        old, self._stream = self._stream, self._opened(wider, "wb")
-        self._sink = self._new_sink(replace(self._options, columns=columns))
+        old = self._stream
+        self._options = replace(self._options, columns=columns, has_header=False)
+        self._open(wider, "wb")
         delimiter = "\t" if self.format.name == "tsv" else ","
         csv.field_size_limit(sys.maxsize)  # a result may be a long cell
         with self.part.open(encoding="utf-8", newline="") as lines:
             for row in csv.DictReader(lines, delimiter=delimiter):
                 self._write(row)
-        old.close()
+        if old is not None:
+            old.close()
         wider.replace(self.part)
 
     def _assemble(self) -> None:
         assert self.format.write is not None
-        self._stream.close()
-        final = Path(f"{self.path}.part")
-        with final.open("wb") as stream:
+        with self._final.open("wb") as stream:
             with compressed(stream, self._compression) as packed:
                 self.format.write(packed, self._spooled, self._all_columns())
             stream.flush()
             os.fsync(stream.fileno())
-        final.replace(self._target)
+        self._final.replace(self._target)
         self.part.unlink()
 
     def _all_columns(self) -> WriteOptions:
@@ -232,8 +288,10 @@ class OutputFile:
 class _Whole:
     """A stream whose every write is whole or undone: half a row is worse than none."""
 
-    def __init__(self, raw: BinaryIO) -> None:
+    def __init__(self, raw: BinaryIO, size: int, checksum: int) -> None:
         self._raw = raw
+        self.size = size
+        self.checksum = checksum
 
     def write(self, data: bytes) -> int:
         view = memoryview(data)
@@ -246,6 +304,8 @@ class _Whole:
                 self._raw.seek(-written, os.SEEK_CUR)
                 self._raw.truncate()
             raise
+        self.size += written
+        self.checksum = zlib.crc32(view, self.checksum)
         return written
 
     def flush(self) -> None:

@@ -79,12 +79,16 @@ class WriteOptions:
 
     Args:
         columns: the columns known before the first row, in order; rows may bring more.
+        has_header: whether a header with `columns` is written already: rows are added to a file.
         last: columns that stand after all others, in formats that are written as a whole.
         schema: a pyarrow.Schema with the types of columns that came from a typed file: their values may be plain JSON
-            by now (ISO text for times, base64 for bytes) and are turned back.
+            by now (ISO text for times, base64 for bytes) and are turned back. To be given only if all rows come from
+            files of that schema: the text of another file may be base64 by chance ("abcd"), or a date. Without it
+            bytes and times that are JSON by now stay text.
     """
 
     columns: tuple[str, ...] = ()
+    has_header: bool = False
     last: tuple[str, ...] = ()
     schema: Any = field(default=None, compare=False)
 

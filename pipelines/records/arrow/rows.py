@@ -10,14 +10,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipesmith.pipelines.errors import InputError
-from pipesmith.pipelines.records.arrow.types import is_kind, is_list
+from pipesmith.pipelines.records.arrow.types import is_kind, is_list, shares_values
 from pipesmith.pipelines.records.arrow.values import Convert, finish, readable_type
 from pipesmith.pipelines.records.record import Reading, ReadOptions, Record
 from pipesmith.pipelines.records.source import Source
 from pipesmith.pipelines.records.text import too_large
 
-_STEP_ROWS = 1024
-_STEP_BYTES = 8 * 2**20
+STEP_ROWS = 1024
+STEP_BYTES = 8 * 2**20
+FEW_ROWS = 64  # held at once where their size is known only afterwards
 
 
 def reading(
@@ -43,15 +44,16 @@ def reading(
     return Reading(_records(iter(batches), file, options), names, schema, total)
 
 
-def rows_per_step(rows: int, size: int) -> int:
-    """Return how many rows to hold at once, of a run of rows that takes so many bytes."""
-    return max(1, min(_STEP_ROWS, rows * _STEP_BYTES // max(size, 1)))
+def rows_per_step(rows: int, size: int, most: int = STEP_ROWS) -> int:
+    """Return how many rows to hold at once, of a run of rows that takes so many bytes: about 8 MB of them."""
+    return max(1, min(most, rows * STEP_BYTES // max(size, 1)))
 
 
 def seekable(source: Source, open_file: Callable[[str], Any]) -> Any:
     """Open a source for a format that has to seek.
 
-    Its bytes are copied into a temporary file, which has no name any more, unless they lie on disk as they are.
+    Its bytes are copied into a temporary file, which has no name any more, unless they lie on disk as they are. All of
+    them, without a limit: a small compressed file may fill the folder for temporary files.
 
     Args:
         source: to read from.
@@ -83,11 +85,18 @@ class _Column:
         name: of the column.
         type: the pyarrow.DataType to cast it to before; None if that is not needed.
         finish: applied to each value after; None if that is not needed.
+        is_shared: whether values may lie in it once for many rows.
     """
 
     name: str
     type: Any
     finish: Convert | None
+    is_shared: bool
+
+    @classmethod
+    def of(cls, field: Any) -> _Column:
+        """Return that of a pyarrow.Field."""
+        return cls(field.name, readable_type(field.type), finish(field.type), shares_values(field.type))
 
     def cast(self, column: Any) -> Any:
         """Return the column in a type whose values Python can hold."""
@@ -115,9 +124,8 @@ def _records(batches: Iterator[Any], file: str, options: ReadOptions) -> Iterato
             return
         if schema is None or not schema.equals(batch.schema):
             schema = batch.schema
-            columns = [_Column(field.name, readable_type(field.type), finish(field.type)) for field in schema]
-        for part in _parts(batch):
-            rows = _good_rows(part, columns, options.max_row_bytes)
+            columns = [_Column.of(field) for field in schema]
+        for part, rows in _parts(batch, columns, options.max_row_bytes):
             for index in range(part.num_rows):
                 row += 1
                 if rows is not None:
@@ -126,28 +134,48 @@ def _records(batches: Iterator[Any], file: str, options: ReadOptions) -> Iterato
                     yield _doubtful_row(part.slice(index, 1), columns, row, file, options)
 
 
-def _parts(batch: Any) -> Iterator[Any]:
-    """Cut a batch into parts that may be held as Python values, single rows if something is wrong with it."""
+def _parts(batch: Any, columns: list[_Column], limit: int) -> Iterator[tuple[Any, list[dict[str, Any]] | None]]:
+    """Cut a batch into parts that may be held as Python values, single rows if something is wrong with it.
+
+    Each comes with its rows; None if one of them is bad, or may be over the limit. Where values are shared, the size of
+    a part tells how many rows the next one has.
+    """
     import pyarrow
 
+    is_shared = any(column.is_shared for column in columns)
     try:
         batch.validate(full=True)  # offsets of a damaged file may point anywhere: reading there ends the process
-        step = rows_per_step(batch.num_rows, batch.nbytes)
+        is_valid, step = True, 1 if is_shared else rows_per_step(batch.num_rows, batch.nbytes)
     except pyarrow.ArrowException:
-        step = 1
-    for start in range(0, batch.num_rows, step):
-        yield batch.slice(start, step)
+        is_valid, step = False, 1
+    start = 0
+    while start < batch.num_rows:
+        part = batch.slice(start, step)
+        start += step
+        cast = _cast(part, columns, is_valid=is_valid)
+        size = limit + 1 if cast is None else sum(cells.nbytes for cells in cast)
+        yield part, None if cast is None or size > limit else _good_rows(part, cast, columns)
+        if is_shared and is_valid:
+            step = 1 if cast is None else rows_per_step(part.num_rows, size, FEW_ROWS)
 
 
-def _good_rows(part: Any, columns: list[_Column], limit: int) -> list[dict[str, Any]] | None:
-    """Return the rows of a part; None if one of them is bad, or may be over the limit."""
+def _cast(part: Any, columns: list[_Column], *, is_valid: bool) -> list[Any] | None:
+    """Return the columns of a part in types whose values Python can hold, None if one has others."""
     import pyarrow
 
     try:
-        part.validate(full=True)
-        cast = [column.cast(cells) for column, cells in zip(columns, part.columns)]
-        if sum(cells.nbytes for cells in cast) > limit:
-            return None
+        if not is_valid:
+            part.validate(full=True)
+        return [column.cast(cells) for column, cells in zip(columns, part.columns)]
+    except (pyarrow.ArrowException, ValueError, OverflowError):
+        return None
+
+
+def _good_rows(part: Any, cast: list[Any], columns: list[_Column]) -> list[dict[str, Any]] | None:
+    """Return the rows of a part; None if one of them is bad."""
+    import pyarrow
+
+    try:
         lists = [column.values(cells) for column, cells in zip(columns, cast)]
     except (pyarrow.ArrowException, ValueError, OverflowError):
         return None

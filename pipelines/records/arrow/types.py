@@ -22,7 +22,7 @@ _PYTHON_TYPES: dict[str, set[type]] = {
     "timestamp": {datetime, str},
     "date": {date, str},
     "time": {time, str},
-    "duration": {timedelta},
+    "duration": {timedelta, str},
     "decimal": {Decimal, str},
     "struct": {dict},
     "map": {dict, list, tuple},
@@ -30,6 +30,9 @@ _PYTHON_TYPES: dict[str, set[type]] = {
     "large_list": {list, tuple},
     "fixed_size_list": {list, tuple},
 }
+
+
+_SHARED = ("dictionary", "run_end_encoded", "string_view", "binary_view", "list_view", "large_list_view")
 
 
 def is_kind(type: Any, *kinds: str) -> bool:
@@ -42,6 +45,22 @@ def is_kind(type: Any, *kinds: str) -> bool:
 def is_list(type: Any) -> bool:
     """Tell whether a type is that of lists, of any length or of one."""
     return is_kind(type, "list", "large_list", "fixed_size_list")
+
+
+def shares_values(type: Any) -> bool:
+    """Tell whether a value of a type may lie in memory once for many rows: in dictionaries, runs and views.
+
+    The size of an array does not say then what its rows take as Python values.
+    """
+    import pyarrow
+
+    if isinstance(type, pyarrow.BaseExtensionType):
+        return shares_values(type.storage_type)
+    if is_kind(type, "struct"):
+        return any(shares_values(field.type) for field in type)
+    if is_kind(type, "map"):
+        return shares_values(type.key_type) or shares_values(type.item_type)
+    return shares_values(type.value_type) if is_list(type) else is_kind(type, *_SHARED)
 
 
 def list_of(item: Any, like: Any) -> Any:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Callable
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -87,8 +88,9 @@ def _dict_or_pairs(pairs: list[tuple[Any, Any]]) -> dict[str, Any] | list[list[A
 
 
 def revive(type: Any) -> Convert | None:
-    """Return what turns JSON into values of a type, None if JSON has them: ISO text into times, base64 into bytes.
+    """Return what turns JSON into values of a type, None if JSON has them, from what `plain.to_plain` writes.
 
+    Times come from ISO text, durations from Python's own ("1 day, 0:00:03"), decimals from digits, bytes from base64.
     The function takes values of the type as well, and None only inside of lists and structs. It raises ValueError or
     ArithmeticError for text that stands for none.
     """
@@ -107,13 +109,30 @@ def revive(type: Any) -> Convert | None:
 
 
 def _from_base64(text: str) -> bytes:
-    return base64.b64decode(text, validate=True)
+    data = base64.b64decode(text, validate=True)
+    if base64.b64encode(data).decode("ascii") != text:  # bits are left over
+        raise ValueError(f"{text:.80} is not what bytes are written as.")
+    return data
+
+
+_DURATION = re.compile(
+    r"(?:(?P<days>-?\d+) days?, )?(?P<hours>\d+):(?P<minutes>\d\d):(?P<seconds>\d\d)(?:\.(?P<microseconds>\d{6}))?",
+    re.ASCII,
+)
+
+
+def _to_duration(text: str) -> timedelta:
+    found = _DURATION.fullmatch(text)
+    if found is None:
+        raise ValueError(f"{text:.80} is not what a duration is written as.")
+    return timedelta(**{unit: int(count or 0) for unit, count in found.groupdict().items()})
 
 
 _FROM_TEXT: dict[str, Convert] = {
     "timestamp": datetime.fromisoformat,
     "date": date.fromisoformat,
     "time": time.fromisoformat,
+    "duration": _to_duration,
     "decimal": Decimal,
     "binary": _from_base64,
     "large_binary": _from_base64,

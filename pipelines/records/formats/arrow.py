@@ -21,6 +21,8 @@ _PIECE_BYTES = 2**20
 def read(source: Source, options: ReadOptions) -> Reading:
     """Open an Arrow file, or a stream, which is read as it comes.
 
+    A file from a pipe, or a compressed one, is first copied into a temporary file, without a limit (`seekable`).
+
     Raises:
         InputError: it is neither, or cut short before its first rows, or names a column twice.
     """
@@ -63,7 +65,10 @@ def recognise(head: bytes) -> bool:
 
 
 def write(stream: BinaryIO, rows: Callable[[], Iterator[Row]], options: WriteOptions) -> None:
-    """Write all rows as a file, under the schema that `find_schema` finds for them."""
+    """Write all rows as a file, under the schema that `find_schema` finds for them.
+
+    What is lost on the way from an Arrow file to another is said at `parquet.write`.
+    """
     from pyarrow import ipc
 
     schema = find_schema(rows, options)

@@ -165,7 +165,7 @@ class CsvSink:
 
     def __init__(self, stream: BinaryIO, options: WriteOptions, *, delimiter: str) -> None:
         self._columns = options.columns
-        self._known: frozenset[str] = frozenset()  # the header; empty until it is written
+        self._known = frozenset(options.columns if options.has_header else ())  # the header; empty until it is written
         self._waiting = 0  # rows without columns, while there is no header that they could stand under
         # It quotes what looks like this end of a line, so \r as well as \n; `_Encoded` writes \n alone.
         self._writer = csv.writer(_Encoded(stream), delimiter=delimiter, lineterminator="\r\n")
