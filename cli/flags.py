@@ -105,10 +105,13 @@ class TaskCommand(TyperCommand):
         if request is None:
             super().format_help(ctx, formatter)
             return
-        formatter.write_usage(f"{ctx.command_path} {request.name}", "[FLAGS] [INPUTS]...")
+        typed = any(param.name == "inputs" for param in self.params)
+        formatter.write_usage(
+            f"{ctx.command_path} {request.name}", f"[FLAGS] {'[INPUTS]...' if typed else '--input FILE'}"
+        )
         formatter.write_paragraph()
         with formatter.indentation():
-            formatter.write_text(f"Example: {ctx.command_path} {_example(request)}")
+            formatter.write_text(f"Example: {ctx.command_path} {_example(request, typed=typed)}")
         _write_task(formatter, request, _general_flags(self, ctx))
         super().format_options(ctx, formatter)
         self.format_epilog(ctx, formatter)
@@ -392,11 +395,14 @@ def parse_object(text: str | None, option: str) -> dict[str, Any]:
 _EXAMPLES = {"text": '"some text"', "image": "photo.png", "audio": "speech.wav", "video": "clip.mp4"}
 
 
-def _example(request: TaskRequest) -> str:
+def _example(request: TaskRequest, *, typed: bool) -> str:
     """Return a command that can be pasted: it runs as it stands if its input is there."""
     entry, signature = request.target.entry, request.signature
     takes_json = signature is not None and signature.input is not None and signature.input.takes_json
-    inputs = "'{...}'" if takes_json else _EXAMPLES.get(entry.type, "INPUT")
+    if not typed:
+        inputs = "--input FILE"
+    else:
+        inputs = "'{...}'" if takes_json else _EXAMPLES.get(entry.type, "INPUT")
     model = "" if request.target.model else " --model tiny"
     return f"{shlex.quote(request.name)}{model} {inputs}"
 

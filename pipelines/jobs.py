@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
@@ -164,24 +165,25 @@ class Job:
         first_errors: list[PipeError] = []
         options = replace(self.engine, stop=self.stop)
         results = run(self.pipe, self._rows(), notify=self.notify, options=options, statistics=self.statistics)
-        for result in results:
-            if result.row.number <= self.done_before:  # of a window that was cut: computed again whole
-                continue
-            outcome = self._outcome(result)
-            self.done += 1
-            if outcome.error is None:
+        with closing(results):  # its threads end when the job does, however that ends
+            for result in results:
+                if result.row.number <= self.done_before:  # of a window that was cut: computed again whole
+                    continue
+                outcome = self._outcome(result)
+                self.done += 1
+                if outcome.error is None:
+                    yield outcome
+                    continue
+                self.failed += 1
+                self.first_error = self.first_error or _at_its_row(outcome)
+                if self.policy.on_error == "fail":
+                    raise _at_its_row(outcome)
+                if self.failed == self.done:
+                    first_errors.append(outcome.error)
                 yield outcome
-                continue
-            self.failed += 1
-            self.first_error = self.first_error or _at_its_row(outcome)
-            if self.policy.on_error == "fail":
-                raise _at_its_row(outcome)
-            if self.failed == self.done:
-                first_errors.append(outcome.error)
-            yield outcome
-            if len(first_errors) == self.failed == _ALIKE:
-                self._stop_if_alike(first_errors)
-            self._stop_if_too_many(outcome)
+                if len(first_errors) == self.failed == _ALIKE:
+                    self._stop_if_alike(first_errors)
+                self._stop_if_too_many(outcome)
 
     def _rows(self) -> Iterator[Row]:
         first = self.engine.rows_before

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Any
 
 from pipesmith.pipelines.engine import EngineOptions, Row, Statistics, run
@@ -18,7 +18,7 @@ def run_pipeline(
     statistics: Statistics | None = None,
     notify: Callable[[str], None] | None = None,
     **parameters: Any,
-) -> Iterator[Any]:
+) -> Generator[Any, None, None]:
     """Stream results for an iterable of rows, in batches that the program makes up.
 
         pipe = pipeline("text-classification", model="path/to/checkpoint")

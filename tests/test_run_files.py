@@ -553,3 +553,12 @@ def test_a_row_with_the_name_of_a_column_that_is_written(pipe: Pipe, echo: list[
     assert ran.code == 3 and "'error'" in ran.err
     last = json.loads(Path("out.jsonl").read_text().splitlines()[-1])
     assert last["text"] == "b" and last["error"]["row"] == 121
+
+
+def test_a_run_that_ends_early_leaves_no_thread(pipe: Pipe, echo: list[str]) -> None:
+    import threading
+
+    write_rows(Path("in.jsonl"), [{"text": "bad" if number == 5 else "good"} for number in range(5000)])
+    before = threading.active_count()
+    assert pipe(*echo, "--input", "in.jsonl", "--on-error", "fail", "--fail", "bad").code == 1
+    assert threading.active_count() == before

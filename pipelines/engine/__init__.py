@@ -21,7 +21,7 @@ Not here: reading inputs, progress, writing. Those live on the caller's side.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from itertools import chain
 from typing import Any
 
@@ -40,7 +40,7 @@ def run(
     notify: Callable[[str], None] | None = None,
     options: EngineOptions | None = None,
     statistics: Statistics | None = None,
-) -> Iterator[RowResult]:
+) -> Generator[RowResult, None, None]:
     """Yield one result for each row, in order, each as soon as it and those before it are there.
 
     Args:

@@ -16,7 +16,8 @@ _REST = 50  # batches until the neighbours are tried again
 _FULL = 0.7  # a batch that is emptier says nothing of its budget
 _START = {TOKENS: 512, ROWS: 4}  # best for texts on 2 cores; found anew while the run goes on
 _START_ON_ACCELERATOR = {TOKENS: 8192, ROWS: 16}
-_SMALLEST, _LARGEST = {TOKENS: 16, ROWS: 1}, {TOKENS: 2**20, ROWS: 2**12}
+_SMALLEST, _LARGEST = {TOKENS: 16, ROWS: 1}, {TOKENS: 2**12, ROWS: 2**12}
+_LARGEST_ON_ACCELERATOR = {TOKENS: 2**20, ROWS: 2**12}  # on a processor more tokens take memory and win nothing
 _ANY = 2**31
 
 
@@ -136,9 +137,10 @@ def is_cpu(pipe: Any) -> bool:
 def budgets(pipe: Any, options: EngineOptions) -> dict[str, Budget]:
     """Return the budgets of a run, by unit."""
     start = _START if is_cpu(pipe) else _START_ON_ACCELERATOR
+    largest = _LARGEST if is_cpu(pipe) else _LARGEST_ON_ACCELERATOR
     if options.batch_size is not None:
         tokens = options.batch_tokens or _ANY
         return {TOKENS: Budget(tokens, is_fixed=True), ROWS: Budget(options.batch_size, is_fixed=True)}
     if options.batch_tokens is not None:  # nothing is measured then: two runs make the same batches
         return {TOKENS: Budget(options.batch_tokens, is_fixed=True), ROWS: Budget(start[ROWS], is_fixed=True)}
-    return {unit: Budget(size, smallest=_SMALLEST[unit], largest=_LARGEST[unit]) for unit, size in start.items()}
+    return {unit: Budget(size, smallest=_SMALLEST[unit], largest=largest[unit]) for unit, size in start.items()}
