@@ -399,10 +399,9 @@ def _example(request: TaskRequest, *, typed: bool) -> str:
     """Return a command that can be pasted: it runs as it stands if its input is there."""
     entry, signature = request.target.entry, request.signature
     takes_json = signature is not None and signature.input is not None and signature.input.takes_json
+    inputs = "'{...}'" if takes_json else _EXAMPLES.get(entry.type, "INPUT")
     if not typed:
         inputs = "--input FILE"
-    else:
-        inputs = "'{...}'" if takes_json else _EXAMPLES.get(entry.type, "INPUT")
     model = "" if request.target.model else " --model tiny"
     return f"{shlex.quote(request.name)}{model} {inputs}"
 
