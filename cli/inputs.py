@@ -166,9 +166,10 @@ def _columns_seen(rows: Iterator[Record], count: int) -> tuple[Sequence[str] | N
             columns.update(dict.fromkeys(record.values))
         if len(read) >= (count if columns else _SEEN):
             break
-    if len(read) == _SEEN and not columns and read[0].error is not None:
+    is_any_good = any(record.error is None for record in read)  # a row may be good and have no columns: {}
+    if len(read) == _SEEN and not is_any_good and read[0].error is not None:
         raise read[0].error
-    return list(columns) or None, chain(read, rows)
+    return list(columns) if is_any_good else None, chain(read, rows)
 
 
 def _of_arguments(request: TaskRequest, options: InputOptions) -> Feed:

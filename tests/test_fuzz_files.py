@@ -339,7 +339,7 @@ def test_no_bad_file_ends_the_command_in_a_traceback(
         output.unlink(missing_ok=True)
         ran = pipe("run", "echo.py", "--model", tiny_checkpoint, "--input", file.name, "--output", output, "--force")
         assert ran.out == "" and ran.code in (0, 1, 3), ran.err
-        assert ("Error: " in ran.err) == (ran.code == 1), ran.err
+        assert ("\nError: " in f"\n{ran.err}") == (ran.code == 1), ran.err
         assert (f" failed -> {output}" in ran.err) == (ran.code == 3), ran.err
         assert output.exists() == (ran.code != 1)
         if ran.code != 1:

@@ -504,6 +504,12 @@ def test_columns_that_come_late(pipe: Pipe, echo: list[str]) -> None:
     assert ran.rows[-1]["result"] == {"echo": "xxx"} and ran.rows[1]["result"] == {"echo": "t0"}
 
 
+def test_rows_without_columns(pipe: Pipe, echo: list[str]) -> None:
+    Path("in.jsonl").write_text("no json\n{}\n")
+    ran = pipe(*echo, "--input", "in.jsonl", "--output", "out.jsonl")
+    assert ran.code == 1 and "No column can be told to be the input" in ran.err and not Path("out.jsonl.part").exists()
+
+
 def test_empty_text_is_a_value_where_there_are_nulls(pipe: Pipe, echo: list[str]) -> None:
     write_rows(Path("in.jsonl"), [{"text": "a", "second_text": ""}, {"text": "b", "second_text": None}])
     ran = pipe(*echo, "--input", "in.jsonl", "--no-keep")
