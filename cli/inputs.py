@@ -246,17 +246,3 @@ def _json(text: str, where: str) -> Any:
             f"{where} is not JSON: {error.msg} at column {error.colno}.",
             hint='The task takes a JSON object or list, such as \'{"text": "..."}\'; quote it for the shell.',
         ) from error
-
-
-def parse_delimiter(text: str | None) -> str | None:
-    """Read --delimiter: one character; a shell does not write a tab easily, so \\t and `tab` are one.
-
-    Raises:
-        ParameterError: it is not one character.
-    """
-    delimiter = {"\\t": "\t", "tab": "\t"}.get(text or "", text)
-    if delimiter is not None and (len(delimiter) != 1 or delimiter in '\r\n"'):
-        raise ParameterError(
-            f"--delimiter {text!r} is not one character.", hint="Write one that stands between cells, such as ';'."
-        )
-    return delimiter

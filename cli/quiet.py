@@ -23,8 +23,11 @@ def before_imports() -> None:
 
 def transformers() -> None:
     """Keep transformers' load bars, reports and advice off stderr, and the bars of downloads on a terminal."""
-    from huggingface_hub import utils as hub_utils
-    from transformers.utils import logging as transformers_logging
+    try:
+        from huggingface_hub import utils as hub_utils
+        from transformers.utils import logging as transformers_logging
+    except ImportError:  # what loads the pipeline says so
+        return
 
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import gc
-import importlib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from itertools import chain
 from typing import Any
@@ -20,13 +19,14 @@ from pipesmith.cli.results import OutputOptions, Results, open_results
 from pipesmith.pipelines import compat, journal
 from pipesmith.pipelines.engine import EngineOptions, Statistics
 from pipesmith.pipelines.engine.windows import window_start
-from pipesmith.pipelines.errors import ParameterError, PipelineLoadError, ProjectError
+from pipesmith.pipelines.errors import InputError, ParameterError, ProjectError
 from pipesmith.pipelines.hub import is_repo_id
 from pipesmith.pipelines.jobs import ERROR, RESULT, ErrorPolicy, Job
 from pipesmith.pipelines.loading import load
 from pipesmith.pipelines.names import near_miss
 from pipesmith.pipelines.parameters import check_parameters
 from pipesmith.pipelines.records.media.inputs import MediaInputs
+from pipesmith.pipelines.records.record import Record
 from pipesmith.pipelines.targets import LoadOptions
 
 
@@ -38,7 +38,6 @@ class RunSession:
         request: what was read of it.
         options: how to load it.
         parameters: of the call; the project's settings fill in what is not given.
-        compiled: whether the model is compiled.
         verbose: whether libraries may talk on stderr.
     """
 
@@ -49,14 +48,12 @@ class RunSession:
         options: LoadOptions,
         parameters: Mapping[str, Any],
         *,
-        compiled: bool = False,
         verbose: bool = False,
     ) -> None:
         self._name = name
         self._request = request
         self._options = options
         self._parameters = {**project_parameters(request), **parameters}
-        self._compiled = compiled
         self._verbose = verbose
 
     def run(
@@ -96,7 +93,7 @@ class RunSession:
             job = None
             first = next(feed.rows, None) if results.as_rows else None
             if first or not results.as_rows:
-                job = self._job(feed, inputs, results, target, policy)
+                job = self._job(feed, inputs, results, target, policy, first)
                 run = self._identity(job, feed, inputs, results, engine) if results.file else {}
                 job.done_before, failed_before = target.begin(run)
                 job.records = chain([first] if first else [], feed.rows)
@@ -115,7 +112,7 @@ class RunSession:
                         elif policy.on_error == "skip":
                             target.leave_out(outcome)
                         progress.update(job.done, job.failed)
-                if job.stop.is_set():
+                if job.stop.is_set() and not job.is_complete:
                     raise KeyboardInterrupt
         if results.as_rows:
             output.note(progress.summary(target.about))
@@ -160,15 +157,23 @@ class RunSession:
             output.note(f"Supplied for code written for transformers 4: {name}.")
 
     def _job(
-        self, feed: Feed, inputs: InputOptions, results: OutputOptions, target: Results, policy: ErrorPolicy
+        self,
+        feed: Feed,
+        inputs: InputOptions,
+        results: OutputOptions,
+        target: Results,
+        policy: ErrorPolicy,
+        first: Record | None,
     ) -> Job:
         """Load the pipeline, and put rows, parameters and media together for it."""
         # A download shows its own progress.
         with output.status(f"Loading {self._name} ...", hidden=self._is_remote()), _no_garbage_collection():
-            pipe = self._load()
+            if not self._verbose:
+                quiet.transformers()
+            pipe = load(self._request.target, self._options)
         signature = self._request.signature
         known = [parameter.name for parameter in signature.parameters] if signature else []
-        for text in check_parameters(pipe, self._parameters, known):
+        for text in check_parameters(pipe, {**self._parameters, **_unknown_of_row(first, feed, known)}, known):
             output.note(text)
         return Job(
             pipe,
@@ -192,28 +197,14 @@ class RunSession:
         default = self._request.target.model
         return is_repo_id(self._options.model or (default.model if default else ""))
 
-    def _load(self) -> Any:
-        for library in ("torch", "transformers"):
-            try:
-                importlib.import_module(library)
-            except ImportError as error:
-                raise PipelineLoadError(
-                    f"{library} cannot be imported: {error}.", hint="Install it: pip install pipesmith"
-                ) from error
-        if not self._verbose:
-            quiet.transformers()
-        for text in self._request.target.notes:
-            output.note(text)
-        if self._options.model and self._options.model.partition(":")[0] == "tiny":
-            output.note("The model is tiny and random: so are the results.")
-        pipe = load(self._request.target, self._options)
-        if self._options.dtype == "float16" and pipe.device.type == "cpu":
-            raise ParameterError(
-                "float16 on a processor is slower than float32 and less exact.", hint="Use --dtype bfloat16, or a GPU."
-            )
-        if self._compiled:
-            pipe.model.compile(dynamic=True)
-        return pipe
+
+def _unknown_of_row(record: Record | None, feed: Feed, known: Sequence[str]) -> dict[str, Any]:
+    """Return the parameters that a row sets and no signature shows: whether they mean anything is for the class."""
+    if record is None or record.error is not None or feed.columns is None:
+        return {}
+    with suppress(InputError):  # the row carries it
+        return {name: value for name, value in feed.columns.call_parameters(record).items() if name not in known}
+    return {}
 
 
 def project_parameters(request: TaskRequest) -> dict[str, Any]:

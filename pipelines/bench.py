@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pipesmith.pipelines.engine import EngineOptions, Row, RowResult, run
 from pipesmith.pipelines.errors import InputError, PipeError
+from pipesmith.pipelines.jobs import to_row
 from pipesmith.pipelines.loading import load
 from pipesmith.pipelines.parameters import check_parameters
 from pipesmith.pipelines.records.columns import ColumnMap
@@ -189,48 +190,15 @@ def measure(
         PipeError: the task cannot be loaded, there are no rows, or the pipeline fails on all of them.
     """
     notify = options.notify
-    for text in target.notes:
-        notify(text)
     pipe = load(target, options)
     for text in check_parameters(pipe, parameters, [one.name for one in signature.parameters] if signature else []):
         notify(text)
     prepare = MediaInputs(pipe, kind=target.entry.type, allow_private_urls=False, asked=asked, limit=MAX_ROW_BYTES)
-    rows = rows_of(records, columns, parameters, prepare)
-    return compare(pipe, rows, repeat=repeat, progress=notify, notify=notify)
-
-
-def rows_of(
-    records: Iterable[Record],
-    columns: ColumnMap | None,
-    parameters: Mapping[str, Any],
-    prepare: Callable[[Any], Any] = lambda inputs: inputs,
-) -> list[Row]:
-    """Return the rows to run, read and prepared beforehand: neither is measured.
-
-    Args:
-        records: as they are read.
-        columns: which column is what; None if there are no rows.
-        parameters: of every row's call; a row's own come before them.
-        prepare: turns an input into what `preprocess` takes: paths of images into images.
-
-    Raises:
-        InputError: there are no rows.
-    """
-    rows = []
-    for number, record in enumerate(records, 1):
-        if record.error is not None:
-            rows.append(Row(None, number=number, error=record.error))
-            continue
-        assert columns is not None
-        try:
-            inputs, own = prepare(columns.inputs(record)), columns.call_parameters(record)
-        except PipeError as error:
-            rows.append(Row(None, number=number, error=error))
-        else:
-            rows.append(Row(inputs, {**parameters, **own} if own else parameters, number))
+    # Read and prepared beforehand: neither is measured.
+    rows = [to_row(record, number, columns, parameters, prepare) for number, record in enumerate(records, 1)]
     if not rows:
         raise InputError("There are no rows to measure with.", hint="Name a file that has some: --input FILE")
-    return rows
+    return compare(pipe, rows, repeat=repeat, progress=notify, notify=notify)
 
 
 def compare(

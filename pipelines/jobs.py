@@ -155,6 +155,8 @@ class Job:
     done: int = 0
     failed: int = 0
     first_error: PipeError | None = None
+    _last: int | None = None  # row of the input, when all are read
+    _reached: int = 0  # row
 
     def __iter__(self) -> Iterator[Outcome]:
         """Yield outcomes; those of skipped rows as well.
@@ -167,6 +169,7 @@ class Job:
         results = run(self.pipe, self._rows(), notify=self.notify, options=options, statistics=self.statistics)
         with closing(results):  # its threads end when the job does, however that ends
             for result in results:
+                self._reached = result.row.number
                 if result.row.number <= self.done_before:  # of a window that was cut: computed again whole
                     continue
                 outcome = self._outcome(result)
@@ -185,30 +188,31 @@ class Job:
                     self._stop_if_alike(first_errors)
                 self._stop_if_too_many(outcome)
 
-    def _rows(self) -> Iterator[Row]:
-        first = self.engine.rows_before
-        for number, record in enumerate(islice(self.records, first, None), first + 1):
-            if record.error is not None:
-                yield Row(None, number=number, error=record.error, origin=record)
-                continue
-            assert self.columns is not None
-            try:
-                self._check_names(record)
-                with time_limit(self.engine.row_timeout):
-                    inputs = self.prepare(self.columns.inputs(record))
-                own = self.columns.call_parameters(record)
-            except PipeError as error:
-                yield Row(None, number=number, error=error, origin=record)
-            else:
-                yield Row(inputs, {**self.parameters, **own} if own else self.parameters, number, origin=record)
+    @property
+    def is_complete(self) -> bool:
+        """Whether every row that there is has an outcome."""
+        return self._last is not None and self._last <= self._reached
 
-    def _check_names(self, record: Record) -> None:
+    def _rows(self) -> Iterator[Row]:
+        number = first = self.engine.rows_before
+        for number, record in enumerate(islice(self.records, first, None), first + 1):
+            yield to_row(self._checked(record), number, self.columns, self.parameters, self._prepared)
+        self._last = number
+
+    def _checked(self, record: Record) -> Record:
+        """Return a row, with an error if it has columns that are named like those of the output."""
         doubled = [name for name in self.reserved if name in record.values]
-        if doubled:
-            raise InputError(
-                f"{place(record)}: there is a column {doubled[0]!r}, which is what a column of the output is called.",
-                hint="--no-keep leaves the input's columns out, or rename it in the input.",
-            )
+        if not doubled or record.error is not None:
+            return record
+        error = InputError(
+            f"{place(record)}: there is a column {doubled[0]!r}, which is what a column of the output is called.",
+            hint="--no-keep leaves the input's columns out, or rename it in the input.",
+        )
+        return replace(record, error=error)
+
+    def _prepared(self, inputs: Any) -> Any:
+        with time_limit(self.engine.row_timeout):
+            return self.prepare(inputs)
 
     def _outcome(self, result: RowResult) -> Outcome:
         record, number = result.row.origin, result.row.number
@@ -236,6 +240,32 @@ class Job:
                 f"{self.failed:,} rows have failed, more than --max-errors {limit} allows; the last: {error.message}",
                 hint=error.hint,
             ) from outcome.error
+
+
+def to_row(
+    record: Record,
+    number: int,
+    columns: ColumnMap | None,
+    parameters: Mapping[str, Any],
+    prepare: Callable[[Any], Any] = lambda inputs: inputs,
+) -> Row:
+    """Return a row for the engine; one that cannot be read carries its error.
+
+    Args:
+        record: the row as it was read.
+        number: of the row, from 1.
+        columns: which column is what; None if there are no good rows.
+        parameters: of every row's call; a row's own come before them.
+        prepare: turns an input into what `preprocess` takes.
+    """
+    if record.error is not None:
+        return Row(None, number=number, error=record.error, origin=record)
+    assert columns is not None
+    try:
+        inputs, own = prepare(columns.inputs(record)), columns.call_parameters(record)
+    except PipeError as error:
+        return Row(None, number=number, error=error, origin=record)
+    return Row(inputs, {**parameters, **own} if own else parameters, number, origin=record)
 
 
 def _kind(error: PipeError) -> str:

@@ -6,6 +6,7 @@ newly initialised weights, weights of another framework, an architecture that th
 
 from __future__ import annotations
 
+import importlib
 import os
 import pickle
 from collections.abc import Mapping, Sequence
@@ -53,6 +54,9 @@ def load(target: Target, options: LoadOptions) -> Any:
     Raises:
         PipelineLoadError, UntrustedCodeError: the class, the checkpoint or one of its parts cannot be loaded.
     """
+    _import_libraries()
+    for text in target.notes:
+        options.notify(text)
     entry = target.entry
     model = _chosen_model(target, options)
     checkpoint, snapshot = _open_checkpoint(model, entry, options)
@@ -80,7 +84,24 @@ def load(target: Target, options: LoadOptions) -> Any:
     live_model = _load_model(entry, checkpoint, options, arguments)
     parts = _load_parts(pipeline_class, checkpoint, options.init, arguments)
     compat.adapt_parts(pipeline_class, live_model, parts, options.model_kwargs)
-    return _construct(pipeline_class, entry, live_model, parts, options)
+    pipe = _construct(pipeline_class, entry, live_model, parts, options)
+    if options.dtype == "float16" and pipe.device.type == "cpu":
+        raise ParameterError(
+            "float16 on a processor is slower than float32 and less exact.", hint="Use --dtype bfloat16, or a GPU."
+        )
+    if options.compiled:
+        pipe.model.compile(dynamic=True)
+    return pipe
+
+
+def _import_libraries() -> None:
+    for library in ("torch", "transformers"):
+        try:
+            importlib.import_module(library)
+        except ImportError as error:
+            raise PipelineLoadError(
+                f"{library} cannot be imported: {error}.", hint="Install it: pip install pipesmith"
+            ) from error
 
 
 def _chosen_model(target: Target, options: LoadOptions) -> DefaultModel:
@@ -113,6 +134,7 @@ def _chosen_model(target: Target, options: LoadOptions) -> DefaultModel:
         entry = target.entry
         if not entry.pt_model:
             raise PipelineLoadError(f"{entry.task} names no model class.", hint="Name one with --pt-model.")
+        options.notify("The model is tiny and random: so are the results.")
         first = entry.pt_model[0]
         model_class = load_class(first) if isinstance(first, ClassReference) else first
         return DefaultModel(

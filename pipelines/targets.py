@@ -35,6 +35,7 @@ class LoadOptions:
         init: further arguments of the pipeline class's `__init__`.
         trust_remote_code: whether code that the checkpoint brings may run.
         allow_random_weights: whether a model may start with newly initialised weights.
+        compiled: whether the model is compiled with torch.compile.
         access: how the Hub is reached.
         notify: told what a person should know, such as the commit that runs.
     """
@@ -49,6 +50,7 @@ class LoadOptions:
     init: Mapping[str, Any] = field(default_factory=dict)
     trust_remote_code: bool = False
     allow_random_weights: bool = False
+    compiled: bool = False
     access: HubAccess = field(default_factory=HubAccess)
     notify: Callable[[str], None] = lambda text: None
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from hub.fixtures import hub, hub_python, hub_server  # noqa: F401  # fixtures, for every test
-from support import LENGTH_ENTRY, LENGTH_PIPELINE, Ran, write
+from support import LENGTH_ENTRY, LENGTH_PIPELINE, RATE, Ran, write
 
 # Read when transformers and huggingface_hub are imported, so before any test: no hub, and caches of this run alone.
 _HOME = tempfile.mkdtemp(prefix="pipesmith-tests-")
@@ -108,3 +108,40 @@ def custom_checkpoint(folder: Path, tiny_checkpoint: Path, tmp_path_factory: pyt
     (checkpoint / "config.json").write_text(json.dumps(config))
     write(checkpoint, {"length.py": f"open('ran', 'w').close()\n{LENGTH_PIPELINE}"})
     return checkpoint
+
+
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """Keep tiny models from waiting for threads: other tests run beside these."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def media(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """noise.png (80 x 64), a second of sound in two channels, and, where av is there, two seconds of video."""
+    import numpy as np
+    import soundfile
+    from PIL import Image
+
+    folder = tmp_path_factory.mktemp("media")
+    noise = np.random.default_rng(0)
+    Image.fromarray(noise.integers(0, 255, (64, 80, 3), dtype=np.uint8)).save(folder / "noise.png")
+    tone = np.sin(np.arange(RATE) / 20).astype("float32")
+    soundfile.write(folder / "tone.wav", np.stack([tone, tone], axis=1), RATE)
+    try:
+        import av
+    except ImportError:
+        return folder
+    with av.open(str(folder / "noise.mp4"), "w") as container:
+        stream = container.add_stream("mpeg4", rate=8)
+        stream.width = stream.height = 64
+        for _ in range(16):
+            frame = av.VideoFrame.from_ndarray(noise.integers(0, 255, (64, 64, 3), dtype=np.uint8))
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return folder

@@ -78,6 +78,8 @@ PIPELINE_REGISTRY.register_pipeline(
 )
 """
 
+RATE = 22_050  # Hz, of the sounds that tests make
+
 # A pipeline that costs nothing: what it is given comes back.
 ECHO_PIPELINE = """
 from transformers import Pipeline

@@ -15,19 +15,8 @@ from pipesmith.pipelines.engine import EngineOptions, Row, RowResult, Statistics
 from pipesmith.pipelines.errors import InputError
 from pipesmith.pipelines.testing import tiny_model
 
-pytestmark = pytest.mark.both_lines
+pytestmark = [pytest.mark.both_lines, pytest.mark.usefixtures("one_thread")]
 AT_ONCE = EngineOptions(live=False)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> Iterator[None]:
-    """Keep tiny models from waiting for threads: other tests run beside these."""
-    import torch
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def live(stages: type, *, chunks: bool = False, **parts: Any) -> Any:

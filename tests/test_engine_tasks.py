@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -11,19 +11,8 @@ from pipesmith.pipelines import pipeline
 from pipesmith.pipelines.engine import EngineOptions, Row, run
 from pipesmith.pipelines.registry import read_level
 
-pytestmark = pytest.mark.both_lines
+pytestmark = [pytest.mark.both_lines, pytest.mark.usefixtures("one_thread")]
 TEXTS = ["two words", "a", "the people of the world like a good movie, and a great day", "hello you", "work " * 40]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> Iterator[None]:
-    """Keep tiny models from waiting for threads: other tests run beside these."""
-    import torch
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def picture(width: int, height: int, seed: int) -> Any:

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import soundfile
 from PIL import Image
-from support import write
+from support import ECHO_PIPELINE, RATE, write
 
 from pipesmith.pipelines import pipeline
 from pipesmith.pipelines.errors import InputError, OutputError
@@ -29,29 +29,6 @@ from pipesmith.pipelines.records.media.inputs import MediaInputs
 from pipesmith.pipelines.records.media.video import VideoFiles
 
 pytestmark = pytest.mark.both_lines
-RATE = 22_050
-
-
-@pytest.fixture(scope="module")
-def media(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A picture of 80 x 64 pixels, a second of sound in two channels, and two seconds of video where av is there."""
-    folder = tmp_path_factory.mktemp("media")
-    noise = np.random.default_rng(0)
-    Image.fromarray(noise.integers(0, 255, (64, 80, 3), dtype=np.uint8)).save(folder / "noise.png")
-    tone = np.sin(np.arange(RATE) / 20).astype("float32")
-    soundfile.write(folder / "tone.wav", np.stack([tone, tone], axis=1), RATE)
-    try:
-        import av
-    except ImportError:
-        return folder
-    with av.open(str(folder / "noise.mp4"), "w") as container:
-        stream = container.add_stream("mpeg4", rate=8)
-        stream.width = stream.height = 64
-        for _ in range(16):
-            frame = av.VideoFrame.from_ndarray(noise.integers(0, 255, (64, 64, 3), dtype=np.uint8))
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode())
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -206,28 +183,8 @@ def test_broken_url(site: str) -> None:
 
 @pytest.fixture
 def own(tmp_path: Path) -> Any:
-    write(
-        tmp_path,
-        {
-            "own.py": """
-            from transformers import Pipeline
-
-            class OwnPipeline(Pipeline):
-                def _sanitize_parameters(self, **kwargs):
-                    return {}, {}, {}
-
-                def preprocess(self, inputs):
-                    return inputs
-
-                def _forward(self, inputs):
-                    return inputs
-
-                def postprocess(self, outputs):
-                    return outputs
-            """
-        },
-    )
-    return pipeline(f"{tmp_path / 'own.py'}:OwnPipeline", model="tiny")
+    write(tmp_path, {"own.py": ECHO_PIPELINE})
+    return pipeline(str(tmp_path / "own.py"), model="tiny")
 
 
 def test_own_pipeline_gets_what_the_row_holds(own: Any, site: str) -> None:

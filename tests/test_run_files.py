@@ -468,7 +468,8 @@ def test_what_is_written_is_never_read(pipe: Pipe, echo: list[str]) -> None:
         ran = pipe(*echo, "--input", "data/*.json*", "--output", "data/out.csv", "--force")
         assert ran.code == 0 and "1 row in" in ran.err, ran.err
     ran = pipe(*echo, "--input", "data", "--output", "data/out.json", "--force")
-    assert ran.code == 3 or "is the input" in ran.err or "2 rows" in ran.err  # out.csv is an input by now
+    assert ran.code == 3 and "2 rows in" in ran.err and "column 'result'" in ran.err  # out.csv is an input by now
+    assert [row["text"] for row in json.loads(Path("data/out.json").read_text())] == ["a", "a"]
     write(Path(), {"b.jsonl.part": '{"text": "b"}\n'})
     ran = pipe(*echo, "--input", "b.jsonl.part", "--input-format", "jsonl", "--output", "b.jsonl", "--force")
     assert ran.code == 1 and "is the input" in ran.err and Path("b.jsonl.part").exists()
@@ -529,7 +530,7 @@ def test_a_folder_of_pictures_with_a_text_beside_them(pipe: Pipe, folder: Path) 
     ("flags", "words"),
     [
         (["--input", ""], "empty"),
-        (["--input", "in.txt", "--output", ""], "."),
+        (["--input", "in.txt", "--output", ""], "is a folder"),
         (["--input", "-", "--input", "-"], "twice"),
         (["--input", "https://bob:PW@localhost/x.csv?sig=S"], "Download"),
     ],
@@ -538,6 +539,44 @@ def test_inputs_that_cannot_be(pipe: Pipe, echo: list[str], flags: list[str], wo
     write(Path(), {"in.txt": "a\n"})
     ran = pipe(*echo, *flags, stdin="")
     assert ran.code == 1 and words in ran.err and "PW" not in ran.err and "sig=S" not in ran.err
+
+
+DROPPING_PIPELINE = """
+import os
+import signal
+
+from transformers import Pipeline
+
+
+class DroppingPipeline(Pipeline):
+    def _sanitize_parameters(self, **kwargs):
+        return {}, {}, {}
+
+    def preprocess(self, text):
+        return {"text": text}
+
+    def _forward(self, inputs):
+        return inputs
+
+    def postprocess(self, outputs):
+        if outputs["text"] == "Ctrl-C":
+            os.kill(os.getpid(), signal.SIGINT)
+        return outputs["text"]
+"""
+
+
+def test_a_column_for_a_parameter_that_is_forgotten(pipe: Pipe, folder: Path) -> None:
+    write(Path(), {"dropping.py": DROPPING_PIPELINE, "in.csv": "text,bar\na,1\n"})
+    ran = pipe("run", "dropping.py", "--model", "tiny", "--input", "in.csv", "--column", "foo=bar")
+    assert ran.code == 2 and "DroppingPipeline takes no parameter foo" in ran.err and not ran.out
+
+
+@pytest.mark.parametrize(("rows", "code"), [(["a", "b", "Ctrl-C"], 0), (["Ctrl-C", *["a"] * 5000], 130)])
+def test_ctrl_c_when_all_is_done_is_too_late(pipe: Pipe, folder: Path, rows: list[str], code: int) -> None:
+    write(Path(), {"dropping.py": DROPPING_PIPELINE, "in.txt": "\n".join(rows)})
+    ran = pipe("run", "dropping.py", "--model", "tiny", "--input", "in.txt", "--output", "out.jsonl")
+    assert ran.code == code, ran.err
+    assert Path("out.jsonl").exists() == (code == 0)
 
 
 def test_a_first_failure_is_told_with_its_hint(pipe: Pipe, echo: list[str]) -> None:

@@ -45,32 +45,6 @@ INPUTS = {
 }
 
 
-@pytest.fixture(scope="module")
-def media(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A picture of 80 x 64 pixels, a second of sound at 22,050 Hz in two channels, and two seconds of video."""
-    import numpy as np
-    import soundfile
-    from PIL import Image
-
-    folder = tmp_path_factory.mktemp("media")
-    noise = np.random.default_rng(0)
-    Image.fromarray(noise.integers(0, 255, (64, 80, 3), dtype=np.uint8)).save(folder / "noise.png")
-    tone = np.sin(np.arange(22_050) / 20).astype("float32")
-    soundfile.write(folder / "tone.wav", np.stack([tone, tone], axis=1), 22_050)
-    try:
-        import av
-    except ImportError:
-        return folder
-    with av.open(str(folder / "noise.mp4"), "w") as container:
-        stream = container.add_stream("mpeg4", rate=8)
-        stream.width = stream.height = 64
-        for _ in range(16):
-            frame = av.VideoFrame.from_ndarray(noise.integers(0, 255, (64, 64, 3), dtype=np.uint8))
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode())
-    return folder
-
-
 @pytest.mark.parametrize("task", INPUTS)
 def test_task_runs_on_a_tiny_model(pipe: Pipe, media: Path, monkeypatch: pytest.MonkeyPatch, task: str) -> None:
     monkeypatch.chdir(media)

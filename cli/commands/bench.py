@@ -9,7 +9,8 @@ import typer
 
 from pipesmith.cli import options, output, quiet
 from pipesmith.cli import run_options as opt
-from pipesmith.cli.flags import merge, parse_object, parse_settings, task_request
+from pipesmith.cli.flags import task_request
+from pipesmith.cli.parsed import call_parameters, input_options, load_options
 
 LimitOpt = Annotated[
     int, typer.Option("--limit", metavar="N", min=1, help="Take so many rows at most.", rich_help_panel=options.ROWS)
@@ -22,10 +23,16 @@ def bench(
     task: options.TaskArg,
     input: opt.InputOpt,
     column: opt.ColumnOpt = None,
-    input_format: opt.InputFormatOpt = None,
-    split: opt.SplitOpt = None,
+    skip: opt.SkipOpt = 0,
     limit: LimitOpt = 200,
     repeat: RepeatOpt = 5,
+    input_format: opt.InputFormatOpt = None,
+    split: opt.SplitOpt = None,
+    delimiter: opt.DelimiterOpt = None,
+    quoting: opt.QuotingOpt = options.Quoting.minimal,
+    no_header: opt.NoHeaderOpt = False,
+    columns: opt.ColumnsOpt = None,
+    encoding: opt.EncodingOpt = None,
     format: options.FormatOpt = options.ReportFormat.human,
     model: options.ModelOpt = None,
     revision: options.RevisionOpt = None,
@@ -46,31 +53,14 @@ def bench(
 
     pipesmith with no options beside transformers.pipeline at batch sizes 1, 8 and 32, on the same rows, in turn.
     """
-    from pipesmith.cli.inputs import InputOptions, open_feed
+    from pipesmith.cli.inputs import open_feed
     from pipesmith.cli.session import project_parameters
     from pipesmith.pipelines.bench import measure
-    from pipesmith.pipelines.hub import HubAccess
-    from pipesmith.pipelines.targets import LoadOptions
 
     output.set_verbose(verbose)
-    request = task_request(ctx)
-    parameters = project_parameters(request) | merge(request.values, parse_settings(settings or [], "--set"))
-    loading = LoadOptions(
-        model=model,
-        revision=revision,
-        task=task_name,
-        pt_model=pt_model,
-        device=device,
-        dtype=dtype,
-        model_kwargs=parse_object(model_kwargs, "--model-kwargs"),
-        init=parse_settings(init or [], "--init"),
-        trust_remote_code=trust_remote_code,
-        allow_random_weights=allow_random_weights,
-        access=HubAccess(token, offline),
-        notify=output.note,
-    )
-    inputs = InputOptions(files=input or (), format=input_format, split=split, columns=column or (), limit=limit)
-    feed = open_feed(ctx, request, inputs, loading.access)
+    request, loading = task_request(ctx), load_options(ctx)
+    parameters = project_parameters(request) | call_parameters(ctx)
+    feed = open_feed(ctx, request, input_options(ctx), loading.access)
     with feed.files or nullcontext(), output.results_stream():
         if not verbose:
             quiet.transformers()

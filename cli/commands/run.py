@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from pipesmith.cli import output
 from pipesmith.cli import run_options as opt
-from pipesmith.cli.flags import merge, parse_object, parse_settings, task_request
+from pipesmith.cli.flags import task_request
 from pipesmith.cli.options import (
     DeviceOpt,
     ModelOpt,
     OfflineOpt,
-    OnError,
     Quoting,
     RevisionOpt,
     RowFormatOpt,
     TaskArg,
     TokenOpt,
     VerboseOpt,
+)
+from pipesmith.cli.parsed import (
+    call_parameters,
+    engine_options,
+    error_policy,
+    input_options,
+    load_options,
+    output_options,
 )
 from pipesmith.pipelines.engine.options import WINDOW
 from pipesmith.pipelines.records.record import MAX_ROW_BYTES
@@ -85,77 +92,10 @@ def run(
 
     The task's own parameters are flags: `pipe run TASK --help` lists them.
     """
-    from pipesmith.cli.inputs import InputOptions, parse_delimiter
-    from pipesmith.cli.results import OutputOptions
     from pipesmith.cli.session import RunSession
-    from pipesmith.pipelines.engine import EngineOptions
-    from pipesmith.pipelines.hub import HubAccess
-    from pipesmith.pipelines.jobs import ErrorPolicy
-    from pipesmith.pipelines.records.record import ReadOptions
-    from pipesmith.pipelines.targets import LoadOptions
 
     output.set_verbose(verbose)
     output.set_quiet(quiet)
-    request = task_request(ctx)
-    parameters: dict[str, Any] = merge(request.values, parse_settings(settings or [], "--set"))
-    options = LoadOptions(
-        model=model,
-        revision=revision,
-        task=task_name,
-        pt_model=pt_model,
-        device=device,
-        dtype=dtype,
-        model_kwargs=parse_object(model_kwargs, "--model-kwargs"),
-        init=parse_settings(init or [], "--init"),
-        trust_remote_code=trust_remote_code,
-        allow_random_weights=allow_random_weights,
-        access=HubAccess(token, offline),
-        notify=output.note,
-    )
-    reading = ReadOptions(
-        delimiter=parse_delimiter(delimiter),
-        quoting=quoting.value,
-        header=not no_header,
-        columns=tuple(columns.split(",")) if columns else (),
-        encoding=encoding,
-        max_row_bytes=max_row_bytes,
-    )
-    feed = InputOptions(
-        arguments=inputs or (),
-        files=input or (),
-        as_json=json_inputs,
-        format=input_format,
-        split=split,
-        reading=reading,
-        columns=column or (),
-        skip=skip,
-        limit=limit,
-        sample=sample,
-        seed=seed,
-        allow_private_urls=allow_private_urls,
-    )
-    to_stdout = str(output_file) in ("-", "/dev/stdout")
-    results = OutputOptions(
-        None if to_stdout else output_file,
-        output_dir,
-        format.value if format else None,
-        keep=keep,
-        flatten=flatten,
-        force=force,
-        resume=resume,
-        as_rows=feed.has_files or output_file is not None,
-    )
-    policy = ErrorPolicy(on_error.value if on_error else _default_policy(input), max_errors)
-    engine = EngineOptions(
-        batch_size=batch_size,
-        batch_tokens=batch_tokens,
-        window=window,
-        is_deterministic=deterministic,
-        row_timeout=row_timeout,
-    )
-    session = RunSession(task, request, options, parameters, compiled=compile_model, verbose=verbose)
-    return session.run(ctx, feed, results, policy, engine)
-
-
-def _default_policy(files: list[str] | None) -> str:
-    return OnError.record.value if files else OnError.fail.value
+    inputs_asked = input_options(ctx)
+    session = RunSession(task, task_request(ctx), load_options(ctx), call_parameters(ctx), verbose=verbose)
+    return session.run(ctx, inputs_asked, output_options(ctx, inputs_asked), error_policy(ctx), engine_options(ctx))

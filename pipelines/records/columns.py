@@ -261,7 +261,7 @@ class _Mapper:
     def _guessed(self, parameters: dict[str, str]) -> ColumnMap:
         """Find the input among the columns that are no parameters."""
         free = [column for column in self._columns if column not in parameters.values()]
-        keys = self._keys(free, parameters)
+        keys = self._keys(free)
         if keys:
             return self._made(keys, parameters)
         named = self._input_name if self._input_name in free else None
@@ -284,7 +284,7 @@ class _Mapper:
             return self._made({"text": first, "text_pair": second[1]}, parameters)
         return self._made({"": first}, {**parameters, second[0]: second[1]})
 
-    def _keys(self, free: Sequence[str], parameters: Mapping[str, str]) -> dict[str, str]:
+    def _keys(self, free: Sequence[str]) -> dict[str, str]:
         """Return the columns of a dict input, where the task is known to take one or several columns say so."""
         name = self._class_of_preprocess()
         found: dict[str, str] = {}

@@ -1,13 +1,19 @@
-"""Files of results compressed as their ending says. Reading finds compression from the bytes: see `source.py`."""
+"""Files compressed as their ending says, on the way out. Reading finds compression from the bytes: see `source.py`."""
 
 from __future__ import annotations
 
 import gzip
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, BinaryIO
 
 COMPRESSIONS = (".gz", ".zst")
+
+
+def format_ending(path: Path) -> str:
+    """Return the ending that says the format, in lower case: ".csv" of pairs.csv.gz; "" if there is none."""
+    return (path.with_suffix("") if path.suffix.lower() in COMPRESSIONS else path).suffix.lower()
 
 
 @contextmanager

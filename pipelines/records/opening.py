@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from pipesmith.pipelines.errors import InputError, ParameterError
 from pipesmith.pipelines.names import near_miss
-from pipesmith.pipelines.records.compression import COMPRESSIONS
+from pipesmith.pipelines.records.compression import format_ending
 from pipesmith.pipelines.records.formats import Format, formats
 from pipesmith.pipelines.records.media.urls import shown
 from pipesmith.pipelines.records.partial import is_partial
@@ -201,8 +201,11 @@ class Records:
             return [Input(text, path, "saved")] if is_saved_dataset(path) else self._in_folder(text, path)
         if not path.exists() and glob.has_magic(text):
             return self._matching(text)
-        if not path.exists() and self._split is not None and _is_repo_id(text):
-            return [Input(text, None, "dataset")]
+        if not path.exists() and self._split is not None:
+            from pipesmith.pipelines.hub import is_repo_id
+
+            if is_repo_id(text):
+                return [Input(text, None, "dataset")]
         return [self._file(text, path)]
 
     def _file(self, text: str, path: Path) -> Input:
@@ -213,7 +216,7 @@ class Records:
         return Input(text, path, "file")
 
     def _is_media(self, path: Path) -> bool:
-        return self._format in MEDIA if self._format else _ending(path) in _media_endings()
+        return self._format in MEDIA if self._format else format_ending(path) in _media_endings()
 
     def _matching(self, pattern: str) -> list[Input]:
         names = [name for name in matching(pattern) if not is_partial(Path(name))]
@@ -229,10 +232,10 @@ class Records:
             if file.is_file() and not is_partial(file) and not _is_hidden(file.relative_to(folder))
         )
         known = {ending for one in formats().values() for ending in one.endings} | _media_endings()
-        found = [file for file in files if self._format or _ending(file) in known]
+        found = [file for file in files if self._format or format_ending(file) in known]
         wanted = MEDIA.get(self._kind or "", ())
-        if not self._format and any(_ending(file) in wanted for file in found):
-            found = [file for file in found if _ending(file) in wanted]  # beside pictures, a text is about them
+        if not self._format and any(format_ending(file) in wanted for file in found):
+            found = [file for file in found if format_ending(file) in wanted]  # beside pictures, a text is about them
         if not found:
             raise InputError(
                 f"{text} is a folder, and no file in it is in a format that can be read.",
@@ -244,11 +247,11 @@ class Records:
 
     def _not_empty(self, files: Sequence[tuple[str, Path]], where: str) -> list[Input]:
         """Leave out empty files of many: nobody has named them one by one. An empty image is a bad row."""
-        empty = [name for name, file in files if not file.stat().st_size and not self._is_media(file)]
+        empty = {name: None for name, file in files if not file.stat().st_size and not self._is_media(file)}
         if len(empty) == len(files):
             raise InputError(f"{where}: every file is empty.")
         if empty:
-            self._notify(f"{where}: {len(empty)} empty files are left out, {empty[0]} first.")
+            self._notify(f"{where}: {len(empty)} empty files are left out, {next(iter(empty))} first.")
         return [self._file(name, file) for name, file in files if name not in empty]
 
     def _open(self, one: Input) -> Reading:
@@ -289,7 +292,7 @@ class Records:
         if self._format is not None:
             return known[self._format]
         head = source.peek()
-        ending = _ending(Path(source.name))
+        ending = format_ending(Path(source.name))
         by_ending = next((one for one in known.values() if ending in one.endings), None)
         proven = [one for one in known.values() if one.binary and one.recognise is not None and one.recognise(head)]
         if proven and (by_ending is None or by_ending.binary or b"\0" in head):  # text may begin as a format does
@@ -328,19 +331,8 @@ def _is_hidden(path: Path) -> bool:
     return any(part.startswith(".") or part.endswith(".files") for part in (*path.parts[:-1], path.name[:1]))
 
 
-def _ending(path: Path) -> str:
-    """Return the ending that says the format: ".csv" of pairs.csv.gz."""
-    return (path.with_suffix("") if path.suffix.lower() in COMPRESSIONS else path).suffix.lower()
-
-
 def _media_endings() -> set[str]:
     return {ending for endings in MEDIA.values() for ending in endings}
-
-
-def _is_repo_id(text: str) -> bool:
-    from pipesmith.pipelines.hub import is_repo_id
-
-    return is_repo_id(text)
 
 
 def _of_hub(url: str) -> Input:

@@ -21,7 +21,7 @@ from typing import BinaryIO, cast
 
 from pipesmith.pipelines.errors import OutputError
 from pipesmith.pipelines.names import nearest
-from pipesmith.pipelines.records.compression import COMPRESSIONS, compressed
+from pipesmith.pipelines.records.compression import COMPRESSIONS, compressed, format_ending
 from pipesmith.pipelines.records.formats import Format, NewColumnsError, Sink, formats
 from pipesmith.pipelines.records.partial import PART, Partial, checksum, read_partial
 from pipesmith.pipelines.records.record import Row, WriteOptions
@@ -39,7 +39,7 @@ def format_of_output(path: Path, name: str | None = None) -> Format:
         raise OutputError(f"Results are not written as {name}.", hint=f"There are {', '.join(writable)}.")
     if name is not None:
         return writable[name]
-    ending = _ending(path)
+    ending = format_ending(path)
     if ending not in endings:
         near = nearest(ending, endings) if ending else []
         raise OutputError(
@@ -47,10 +47,6 @@ def format_of_output(path: Path, name: str | None = None) -> Format:
             hint=f"Did you mean {near[0]}?" if near else f"Use one of {', '.join(endings)}, or --format.",
         )
     return endings[ending]
-
-
-def _ending(path: Path) -> str:
-    return (path.with_suffix("") if path.suffix.lower() in COMPRESSIONS else path).suffix.lower()
 
 
 class OutputFile:
