@@ -151,14 +151,10 @@ def _general_flags(command: TyperCommand, ctx: Any) -> dict[str, bool]:
     return flags
 
 
-def run_flags() -> set[str]:
-    """Return the general flags of `pipe run`, which a task's own cannot have."""
-    import typer.main
-
-    from pipesmith.cli.main import app
-
-    command: Any = typer.main.get_command(app)
-    return {name for param in command.commands["run"].params for name in [*param.opts, *param.secondary_opts]}
+def run_flags(ctx: typer.Context) -> set[str]:
+    """Return the general flags of `pipe run`, which a task's own cannot have; `ctx` is that of any command."""
+    commands: Any = ctx.find_root().command
+    return {flag for param in commands.commands["run"].params for flag in [*param.opts, *param.secondary_opts]}
 
 
 def flags_of(signature: Signature | None, general: Iterable[str]) -> dict[str, tuple[Parameter, bool]]:

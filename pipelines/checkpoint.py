@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipesmith.pipelines.entries import PipelineEntry, Place, default_model
 from pipesmith.pipelines.errors import PipelineLoadError, TaskNotFoundError
-from pipesmith.pipelines.registry import PipelineEntry, Place, default_model
 from pipesmith.pipelines.source import ClassReference, module_file, parse
 
 _TORCH_WEIGHTS = (

@@ -9,16 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from pipesmith.pipelines.entries import DefaultModel, ModelClass, PipelineEntry
 from pipesmith.pipelines.project import Project
-from pipesmith.pipelines.registry import (
-    LEVELS,
-    DefaultModel,
-    ModelClass,
-    PipelineEntry,
-    best_first,
-    read_all,
-    read_level,
-)
+from pipesmith.pipelines.registry import LEVELS, best_first, read_all, read_level
 from pipesmith.pipelines.source import ClassReference
 
 if TYPE_CHECKING:

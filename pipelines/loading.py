@@ -25,11 +25,11 @@ from pipesmith.pipelines.checkpoint import (
     read_checkpoint,
 )
 from pipesmith.pipelines.compat.remote import load_remote_class, prepare_remote_code
+from pipesmith.pipelines.entries import DefaultModel, ModelClass, PipelineEntry
 from pipesmith.pipelines.errors import HubError, ParameterError, PipeError, PipelineLoadError, causes
 from pipesmith.pipelines.hub import HubAccess, Snapshot, fetch_small_files, fetch_weights, is_repo_id
 from pipesmith.pipelines.names import near_miss
 from pipesmith.pipelines.project import find_project
-from pipesmith.pipelines.registry import DefaultModel, ModelClass, PipelineEntry
 from pipesmith.pipelines.source import ClassReference
 from pipesmith.pipelines.targets import LoadOptions, Target, resolve
 from pipesmith.pipelines.user_code import describe, failure_hint, load_class, missing_library, user_frame

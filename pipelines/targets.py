@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from pipesmith.pipelines.checkpoint import Checkpoint, checkpoint_entry, read_checkpoint
+from pipesmith.pipelines.entries import DefaultModel, ModelClass, PipelineEntry, Place
 from pipesmith.pipelines.errors import TaskNotFoundError
 from pipesmith.pipelines.hub import HubAccess, cached, fetch_small_files, is_repo_id
 from pipesmith.pipelines.project import Project
-from pipesmith.pipelines.registry import DefaultModel, ModelClass, PipelineEntry, Place, find_entry
+from pipesmith.pipelines.registry import find_entry
 from pipesmith.pipelines.source import ClassReference
 
 _FALLBACK_MODEL = "AutoModelForSequenceClassification"

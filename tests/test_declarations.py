@@ -19,8 +19,8 @@ from pipesmith.pipelines.declarations import (
     transformers_declarations,
     transformers_removed,
 )
+from pipesmith.pipelines.entries import DefaultModel, PipelineEntry
 from pipesmith.pipelines.errors import PipelineLoadError
-from pipesmith.pipelines.registry import DefaultModel, PipelineEntry
 from pipesmith.pipelines.source import ClassReference
 
 OURS = "from pipesmith.pipelines import PIPELINE_REGISTRY\n"

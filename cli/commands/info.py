@@ -57,7 +57,7 @@ def info(ctx: typer.Context, task: TaskArg, format: FormatOpt = ReportFormat.hum
     if own:
         output.print_text("")
         rows = []
-        general = run_flags()
+        general = run_flags(ctx)
         for parameter in own:
             flag, words = parameter_row(parameter, general)
             rows.append([flag, ", ".join(parameter.stages) or "-", words])

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from pipesmith.pipelines.compat import gone
+from pipesmith.pipelines.compat.saving import saving
 from pipesmith.pipelines.compat.table import needed, note
 from pipesmith.pipelines.errors import PipelineLoadError
 
@@ -68,8 +69,6 @@ def _between(base: type) -> type:
 
         def save_pretrained(self, save_directory: Any, *args: Any, **kwargs: Any) -> Any:
             """Save as 4 did: without `safe_serialization`, and with generation parameters where they belong."""
-            from pipesmith.pipelines.compat.instances import saving
-
             if args or "safe_serialization" in kwargs:
                 note("safe_serialization=")
                 kwargs.pop("safe_serialization", None)

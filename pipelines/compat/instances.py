@@ -9,12 +9,12 @@ from __future__ import annotations
 import functools
 import re
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from pipesmith.pipelines.compat.classes import is_adapted, is_users
+from pipesmith.pipelines.compat.saving import CONFIG_DEFAULTS, generation_parameters
 from pipesmith.pipelines.compat.table import note
 
 
@@ -125,14 +125,12 @@ def _refresh_additional_tokens(tokenizer: Any) -> None:
 
 # ---- Models -----------------------------------------------------------------------------------------------------
 
+
 # What every configuration had. Not those that were generation parameters: here they would be values for generate().
-_CONFIG_DEFAULTS = {"prefix": None, "task_specific_params": None, "torchscript": False}
-
-
 def _adapt_model(model: Any, words: set[str], device_map: Any) -> None:
     if "framework" in words and not hasattr(model, "framework"):
         model.framework = "pt"
-    for name, value in _CONFIG_DEFAULTS.items():
+    for name, value in CONFIG_DEFAULTS.items():
         if {"config", name} <= words and not hasattr(model.config, name):
             note("config.prefix")
             setattr(model.config, name, value)
@@ -153,7 +151,7 @@ def _can_generate(model: Any) -> bool:
 
 def _generate(model: Any, generate: Any, *args: Any, **kwargs: Any) -> Any:
     """Generate with generation parameters in model.config, which 5 refuses, treated as 4.57 treated them."""
-    found = _generation_parameters(model.config)
+    found = generation_parameters(model.config)
     if not found:
         return generate(model, *args, **kwargs)
     note("generation parameters of config")
@@ -167,30 +165,6 @@ def _generate(model: Any, generate: Any, *args: Any, **kwargs: Any) -> Any:
     finally:
         for name, value in found.items():
             setattr(model.config, name, value)
-
-
-@contextmanager
-def saving(model: Any) -> Iterator[None]:
-    """Have model.config without what was supplied, and generation parameters where 4 moved them before it saved."""
-    found = _generation_parameters(model.config) if hasattr(model, "generation_config") else {}
-    for name, value in found.items():
-        note("generation parameters of config")
-        setattr(model.generation_config, name, value)
-        setattr(model.config, name, None)
-    held = vars(model.config)
-    supplied = {name: value for name, value in _CONFIG_DEFAULTS.items() if name in held and held[name] is value}
-    for name in supplied:
-        delattr(model.config, name)
-    try:
-        yield
-    finally:
-        for name, value in supplied.items():
-            setattr(model.config, name, value)
-
-
-def _generation_parameters(config: Any) -> Mapping[str, Any]:
-    read = getattr(config, "_get_generation_parameters", None)  # what generate() of 5 itself asks before it refuses
-    return read() if read is not None else {}
 
 
 def _config_counts(model: Any) -> bool:

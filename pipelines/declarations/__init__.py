@@ -20,8 +20,8 @@ from pipesmith.pipelines.declarations.transformers_tasks import (
     transformers_declarations,
     transformers_removed,
 )
+from pipesmith.pipelines.entries import Origin, Place
 from pipesmith.pipelines.errors import PipelineLoadError
-from pipesmith.pipelines.registry import Origin, Place
 from pipesmith.pipelines.source import parse
 
 __all__ = [

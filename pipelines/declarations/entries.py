@@ -32,7 +32,7 @@ from pipesmith.pipelines.declarations.values import (
     is_plain,
     source_text,
 )
-from pipesmith.pipelines.registry import DefaultModel, Origin, PipelineEntry
+from pipesmith.pipelines.entries import DefaultModel, Origin, PipelineEntry
 from pipesmith.pipelines.source import ClassReference
 
 PARAMETERS = ("task", "pipeline_class", "pt_model", "tf_model", "default", "type")

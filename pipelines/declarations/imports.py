@@ -32,8 +32,8 @@ from pipesmith.pipelines.declarations.values import (
     holds_here,
     source_text,
 )
+from pipesmith.pipelines.entries import Place
 from pipesmith.pipelines.errors import PipelineLoadError
-from pipesmith.pipelines.registry import Place
 from pipesmith.pipelines.source import absolute_module, module_file, package_folder, parse
 
 MAX_DEPTH = 5

@@ -42,7 +42,7 @@ from pipesmith.pipelines.declarations.values import (
     local,
     source_text,
 )
-from pipesmith.pipelines.registry import Place
+from pipesmith.pipelines.entries import Place
 
 _BENIGN_DECORATORS = {
     "functools.cache",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from pipesmith.pipelines.registry import PipelineEntry, Place
+from pipesmith.pipelines.entries import PipelineEntry, Place
 
 
 @dataclass(frozen=True)

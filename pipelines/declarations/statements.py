@@ -38,7 +38,7 @@ from pipesmith.pipelines.declarations.values import (
     same,
     source_text,
 )
-from pipesmith.pipelines.registry import Place
+from pipesmith.pipelines.entries import Place
 
 MAX_ROUNDS = 1_000  # of a `while`
 _ANY_ERRORS = {"Exception", "BaseException", ""}

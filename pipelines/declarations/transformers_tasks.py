@@ -14,8 +14,8 @@ from pathlib import Path
 from pipesmith.pipelines.declarations.interpreter import Interpreter
 from pipesmith.pipelines.declarations.results import Declarations, Note
 from pipesmith.pipelines.declarations.values import External, Module, Value
+from pipesmith.pipelines.entries import DefaultModel, PipelineEntry, Place
 from pipesmith.pipelines.errors import PipelineLoadError
-from pipesmith.pipelines.registry import DefaultModel, PipelineEntry, Place
 from pipesmith.pipelines.source import ClassReference, module_file, package_folder, parse
 
 _PACKAGE = "transformers.pipelines"
