@@ -8,6 +8,8 @@ from typing import Any
 
 from pipesmith.pipelines.engine.model_inputs import TOKENS, Shape
 
+_OF_A_BATCH = 12  # the budget that is best is about so many times what a batch costs by itself
+
 
 class Piece:
     """One model input: a row's, or one chunk of it.
@@ -111,25 +113,49 @@ def _filled(
     """Fill batches with pieces that can share one, the longest first; return each with its oldest piece's order."""
     group.sort(key=lambda same: (-same[0].shape.length, same[0].order))
     batches: list[tuple[int, Batch]] = []
-    batch, oldest, room = None, 0, 0
-    for same in group:
-        shape = same[0].shape
-        cost, begin = _cost(shape), 0
-        while begin < len(same):
-            if batch is None or room <= 0:
-                if batch is not None:
-                    batches.append((oldest, batch))
-                budget = next_budget(shape.unit)
-                batch, oldest = Batch([], budget, cost), same[begin].order  # sorted: no piece after it is longer
-                room = 1 if shape.key is None else max(1, budget // cost)
-                room = room if most is None else min(room, most)
-            part = same[begin : begin + room]
+    place, begin = 0, 0  # the next piece: in which of the lists, and where in it
+    while place < len(group):
+        shape = group[place][begin].shape
+        longest, budget = _cost(shape), next_budget(shape.unit)
+        room = 1 if shape.key is None else max(1, budget // longest)
+        left = _best_share(group, place, begin, room if most is None else min(room, most), budget / _OF_A_BATCH)
+        batch, oldest = Batch([], budget, longest), group[place][begin].order  # sorted: no piece after it is longer
+        while left:
+            same = group[place]
+            part = same[begin : begin + left]
             batch.pieces += part
-            batch.cost += cost * len(part)
-            batch.bytes += shape.bytes * len(part)
+            batch.cost += _cost(part[0].shape) * len(part)
+            batch.bytes += part[0].shape.bytes * len(part)
             oldest = min(oldest, part[0].order)
-            room -= len(part)
+            left -= len(part)
             begin += len(part)
-    if batch is not None:
+            if begin == len(same):
+                place, begin = place + 1, 0
         batches.append((oldest, batch))
     return batches
+
+
+def _best_share(group: Sequence[Sequence[Piece]], place: int, begin: int, room: int, own: float) -> int:
+    """Return how many pieces to put into a batch, `room` at most: so many that most of what it costs is no padding.
+
+    Args:
+        group: pieces of one length a list, the longest first.
+        place: the list of the first piece.
+        begin: its place there.
+        room: how many pieces fit.
+        own: what a batch costs by itself, in elements.
+    """
+    longest = _cost(group[place][begin].shape)
+    count, useful, best, found = 0, 0, 0.0, 1
+    for number in range(place, len(group)):
+        same = group[number]
+        more = min(room - count, len(same) - begin)
+        begin = 0
+        count += more
+        useful += more * _cost(same[0].shape)
+        share = useful / (own + longest * count)
+        if share >= best:
+            best, found = share, count
+        if count == room:
+            break
+    return found
