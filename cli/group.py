@@ -55,7 +55,7 @@ class PipeGroup(TyperGroup):
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EIO):
                 output.forget_stdout()
-            what = error.filename or "What there was to write"
+            what = error.filename or "Something without a name, stdout perhaps,"
             raise PipeError(
                 f"{what} could not be read or written: {error.strerror or error}.",
                 hint="Make room, or write elsewhere.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from collections.abc import Iterator, Sequence
@@ -17,13 +18,14 @@ from pipesmith.cli import output
 from pipesmith.cli.flags import TaskRequest
 from pipesmith.pipelines.errors import InputError, ParameterError
 from pipesmith.pipelines.records.columns import INPUT, ColumnMap, map_columns, parse_mapping, place
-from pipesmith.pipelines.records.opening import MEDIA, STDIN, Records, matching, select
+from pipesmith.pipelines.records.opening import MEDIA, STDIN, Records, is_medium, matching, select
 from pipesmith.pipelines.records.record import ReadOptions, Record
 
 if TYPE_CHECKING:
     from pipesmith.pipelines.hub import HubAccess
     from pipesmith.pipelines.signature import Signature
 
+_HEAD = 4096  # bytes
 _SEEN = 100  # first rows whose columns are looked at, where rows may differ
 
 
@@ -132,6 +134,7 @@ def _of_files(request: TaskRequest, options: InputOptions, access: HubAccess) ->
         stdin=sys.stdin.buffer if sys.stdin is not None else None,
         notify=output.note,
     )
+    media = all(one.kind == "media" for one in records.inputs)
     with ExitStack() as stack:
         stack.callback(records.close)
         rows = iter(records)
@@ -142,14 +145,14 @@ def _of_files(request: TaskRequest, options: InputOptions, access: HubAccess) ->
         if columns is not None:
             mapping = parse_mapping(options.columns)
             kind = request.target.entry.type
-            mapped = map_columns(columns, request.signature, kind, mapping, given=request.values)
+            where = records.inputs[0].name
+            mapped = map_columns(columns, request.signature, kind, mapping, given=request.values, where=where)
             mapped = replace(mapped, has_nulls=records.has_nulls, is_fixed=records.columns is not None)
-            if len(columns) > 1:
+            if not media:
                 output.note(f"Columns: {mapped}")
-            elif not records.has_nulls and any(mark in columns[0] for mark in ";\t|"):
+            if len(columns) == 1 and not records.has_nulls and any(mark in columns[0] for mark in ";\t|"):
                 output.note(f"{columns[0]!r} is taken for one column; --delimiter says what stands between cells.")
         stack.pop_all()
-    media = all(one.kind == "media" for one in records.inputs)
     return Feed(rows, mapped, tuple(records.columns or ()), records.schema, records, typed=media)
 
 
@@ -178,8 +181,8 @@ def _of_arguments(request: TaskRequest, options: InputOptions) -> Feed:
     as_json = options.as_json or _takes_json(request.signature)
     column = INPUT if as_json else _column_of(kind)
     texts = list(options.arguments)
-    if kind in MEDIA and not as_json:
-        texts = [name for text in texts for name in ([] if Path(text).exists() else matching(text)) or [text]]
+    if kind != "text" and not as_json:
+        texts = [name for text in texts for name in _matching_media(text, kind) or [text]]
     records: list[Record] = []
     for number, text in enumerate(texts, 1):
         if text == STDIN:
@@ -205,15 +208,12 @@ def _of_stdin(ctx: typer.Context, request: TaskRequest, options: InputOptions) -
         raise typer.Exit(2)
     kind = request.target.entry.type
     as_json = options.as_json or _takes_json(request.signature)
-    if asked and kind in MEDIA and not as_json:
-        limit = options.reading.max_row_bytes
-        data = sys.stdin.buffer.read(limit + 1)
-        if len(data) > limit:
-            raise InputError(f"stdin holds more than {limit:,} bytes.", hint="--max-row-bytes allows more.")
-        if not data:
-            raise InputError("stdin is empty: there is no input.", hint=f"Pipe the bytes of the {kind} in.")
-        return Feed(iter([Record({"bytes": data}, 1, "")]), ColumnMap("bytes"), ("bytes",), several=False, typed=True)
-    records = Records([STDIN], options.reading, format="txt", stdin=sys.stdin.buffer, notify=output.note)
+    stdin: Any = sys.stdin.buffer
+    stdin = stdin if hasattr(stdin, "peek") else io.BufferedReader(stdin)
+    if kind != "text" and not as_json and ((asked and kind in MEDIA) or _is_binary(stdin)):
+        medium = Records([STDIN], options.reading, format=kind if kind in MEDIA else "image", stdin=stdin)
+        return Feed(iter(medium), ColumnMap("bytes"), ("bytes",), several=False, typed=True)
+    records = Records([STDIN], options.reading, format="txt", stdin=stdin, notify=output.note)
     if as_json:
         return Feed(_json_lines(records), ColumnMap(INPUT), (INPUT,), files=records)
     return Feed(iter(records), ColumnMap("text"), ("text",), files=records)
@@ -228,6 +228,17 @@ def _json_lines(records: Records) -> Iterator[Record]:
                 yield replace(record, values={INPUT: _json(record.values["text"], place(record))})
             except InputError as error:
                 yield replace(record, error=error)
+
+
+def _matching_media(pattern: str, kind: str) -> list[str]:
+    """Return the files that a pattern matches, where they are what a task takes; a text may hold a * as well."""
+    found = [] if Path(pattern).exists() else matching(pattern)
+    return found if kind in MEDIA or all(is_medium(Path(name)) for name in found) else []
+
+
+def _is_binary(stream: io.BufferedReader) -> bool:
+    """Tell whether bytes that come in are those of an image, a sound or a video: they hold zeros, and text does not."""
+    return b"\0" in stream.peek(_HEAD)[:_HEAD]
 
 
 def _column_of(kind: str) -> str:

@@ -48,12 +48,14 @@ def input_options(ctx: typer.Context) -> InputOptions:
     """Return what is run, and how it is read.
 
     Raises:
-        ParameterError: --delimiter is not one character.
+        ParameterError: --delimiter is not one character, or --seed stands without --sample.
     """
     from pipesmith.cli.inputs import InputOptions
     from pipesmith.pipelines.records.record import ReadOptions
 
     columns = ctx.params["columns"]
+    if ctx.params.get("seed") is not None and ctx.params["sample"] is None:
+        raise ParameterError("--seed is of --sample N: which rows are drawn.", hint="Add --sample, or leave it out.")
     reading = ReadOptions(
         **_given(ctx, "encoding", "max_row_bytes"),
         delimiter=parse_delimiter(ctx.params["delimiter"]),
@@ -71,17 +73,23 @@ def input_options(ctx: typer.Context) -> InputOptions:
 
 
 def output_options(ctx: typer.Context, inputs: InputOptions) -> OutputOptions:
-    """Return where results of some inputs go."""
+    """Return where results of some inputs go.
+
+    Raises:
+        ParameterError: --resume without a file.
+    """
     from pipesmith.cli.results import OutputOptions
 
     file, form = ctx.params["output_file"], ctx.params["format"]
     to_stdout = str(file) in ("-", "/dev/stdout")
+    if file is None and ctx.params["resume"]:
+        raise ParameterError("--resume goes on with an unfinished file: name it with --output.")
     return OutputOptions(
         None if file is None or to_stdout else Path(file),
         Path(ctx.params["output_dir"]) if ctx.params["output_dir"] is not None else None,
         RowFormat(form).value if form is not None else None,
         **_given(ctx, "keep", "flatten", "force", "resume"),
-        as_rows=inputs.has_files or file is not None,
+        as_rows=bool(inputs.files) or file is not None,
     )
 
 

@@ -8,7 +8,8 @@ from types import TracebackType
 from typing import Any
 
 from pipesmith.cli import output
-from pipesmith.cli.inputs import Feed
+from pipesmith.cli.inputs import Feed, InputOptions
+from pipesmith.pipelines.names import counted
 
 _FIRST, _EVERY = 1.0, 5.0  # seconds until anything is shown, and between lines where stderr is no terminal
 _REDRAW = 0.1
@@ -19,15 +20,15 @@ class Progress:
 
     Args:
         feed: what is read.
-        limit: how many rows are taken at most, if that is known.
+        inputs: which of them are taken.
         shown: whether it is shown: not where results appear on the same terminal.
     """
 
-    def __init__(self, feed: Feed, limit: int | None, *, shown: bool = True) -> None:
+    def __init__(self, feed: Feed, inputs: InputOptions, *, shown: bool = True) -> None:
         self._files = feed.files
         self._total = feed.total
         self._shown = shown
-        self._limit = limit
+        self._skip, self._limit = inputs.skip, inputs.limit
         self._began = time.monotonic()
         self._next = self._began + _FIRST
         self._bar: Any = None
@@ -74,13 +75,13 @@ class Progress:
         else:
             left = self._left()
             ending = f", {_duration(left)} left" if left is not None else ""
-            output.note(f"{_rows(done)}, {_rate(self.rate)}{self._failures()}{ending}")
+            output.note(f"{counted(done, 'row')}, {_rate(self.rate)}{self._failures()}{ending}")
             self._next = now + _EVERY
 
     def summary(self, about: str) -> str:
         """Return one sentence on the whole run."""
         where = f" -> {about}" if about else ""
-        return f"{_rows(self.done)} in {_duration(self.seconds)} ({_rate(self.rate)}){self._failures()}{where}"
+        return f"{counted(self.done, 'row')} in {_duration(self.seconds)} ({_rate(self.rate)}){self._failures()}{where}"
 
     def _failures(self) -> str:
         return f", {self.failed:,} failed" if self.failed else ""
@@ -88,6 +89,8 @@ class Progress:
     def _share(self) -> float | None:
         """Return which part of the rows is done, 0 to 1; None if nobody knows."""
         total = (self._files.total or self._files.estimate) if self._files else self._total
+        if total is not None:
+            total = max(0, total - self._skip)
         if self._limit is not None:
             total = min(total, self._limit) if total is not None else self._limit
         if total:
@@ -107,7 +110,7 @@ class Progress:
             self._task = self._bar.add_task("", total=None)
             self._bar.start()
         share, left = self._share(), self._left()
-        text = f"{_rows(self.done)}, {_rate(self.rate)}{self._failures()}"
+        text = f"{counted(self.done, 'row')}, {_rate(self.rate)}{self._failures()}"
         self._bar.update(
             self._task,
             total=None if share is None else 1.0,
@@ -124,12 +127,10 @@ def _new_bar() -> Any:
     return Progress(*columns, console=Console(stderr=True), transient=True, auto_refresh=True, refresh_per_second=8)
 
 
-def _rows(count: int) -> str:
-    return "1 row" if count == 1 else f"{count:,} rows"
-
-
 def _rate(rows: float) -> str:
-    return f"{rows:,.0f} rows/s" if rows >= 10 else f"{rows:.1f} rows/s" if rows >= 0.1 else f"{rows * 60:.1f} rows/min"
+    if rows < 0.1:
+        return f"{rows * 60:.1f} rows/min" if rows >= 0.01 else f"{rows * 3600:.1f} rows/h"
+    return f"{rows:,.0f} rows/s" if rows >= 10 else f"{rows:.1f} rows/s"
 
 
 def _duration(seconds: float) -> str:

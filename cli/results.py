@@ -16,6 +16,7 @@ from pipesmith.cli.output import short_place
 from pipesmith.pipelines.errors import OutputError, ParameterError
 from pipesmith.pipelines.jobs import ERROR, RESULT, Outcome, check_names
 from pipesmith.pipelines.journal import Journal, check_output, check_same
+from pipesmith.pipelines.names import IS, counted
 from pipesmith.pipelines.records.formats import Format, NewColumnsError, formats
 from pipesmith.pipelines.records.media.attachments import Attachments
 from pipesmith.pipelines.records.output import OutputFile
@@ -87,7 +88,7 @@ def open_results(stream: TextIO, options: OutputOptions, feed: Feed) -> Results:
         ParameterError: options contradict each other.
     """
     if options.as_rows and options.keep:
-        check_names(feed.known_columns)
+        check_names(feed.known_columns, where=feed.files.inputs[0].name if feed.files else "The input")
     if options.file is not None:
         return _FileResults(options, feed)
     form = options.format or ("human" if output.is_terminal(stream) else "jsonl")
@@ -145,7 +146,7 @@ class _FileResults:
         self._file.go_on()
         self._journal.go_on()
         done = self._file.rows + progress.skipped
-        output.note(f"{done:,} rows are done: going on after them.")
+        output.note(f"{counted(done, 'row', IS)} done: going on from there.")
         return done, self._file.kept.failed + progress.skipped
 
     def write(self, outcome: Outcome) -> None:
@@ -174,7 +175,8 @@ class _FileResults:
         finally:
             self._journal.close(remove=not self._file.part.exists())
         if error is not None and self._file.rows and not isinstance(error, OutputError):  # which says it itself
-            output.note(f"{self._file.rows:,} rows are in {self._file.part}; the same command with --resume goes on.")
+            rows = counted(self._file.rows, "row", IS)
+            output.note(f"{rows} in {self._file.part}; the same command with --resume goes on.")
 
 
 class _RowsOnStdout:

@@ -56,7 +56,7 @@ SampleOpt = Annotated[
     ),
 ]
 SeedOpt = Annotated[
-    int, typer.Option("--seed", metavar="S", help="Of --sample.", rich_help_panel=ROWS, show_default=False)
+    int | None, typer.Option("--seed", metavar="S", help="Of --sample.", rich_help_panel=ROWS, show_default=False)
 ]
 JsonOpt = Annotated[
     bool,

@@ -88,7 +88,7 @@ class RunSession:
             feed.files or nullcontext(),
             output.results_stream(until_exit=True) as stream,
             open_results(stream, results, feed) as target,
-            Progress(feed, inputs.limit, shown=not output.is_terminal(stream) or results.file is not None) as progress,
+            Progress(feed, inputs, shown=not output.is_terminal(stream) or results.file is not None) as progress,
         ):
             job = None
             first = next(feed.rows, None) if results.as_rows else None
@@ -129,18 +129,34 @@ class RunSession:
     ) -> dict[str, Any]:
         """Return what an unfinished output must have been made from, to be gone on with."""
         files = [(one.name, one.path) for one in feed.files.inputs] if feed.files else []
+        reading = inputs.reading
         return journal.plain(
             {
                 "task": self._name,
                 "input": journal.describe_files(files) if files else list(inputs.arguments),
-                "reading": [vars(inputs.reading), inputs.format, inputs.split],
-                "selection": [inputs.skip, inputs.limit, inputs.sample, inputs.seed],
+                "--input-format": inputs.format,
+                "--split": inputs.split,
+                "--delimiter": reading.delimiter,
+                "--quoting": reading.quoting,
+                "--no-header": not reading.header,
+                "--columns": reading.columns,
+                "--encoding": reading.encoding,
+                "--max-row-bytes": reading.max_row_bytes,
+                "--skip": inputs.skip,
+                "--limit": inputs.limit,
+                "--sample": inputs.sample,
+                "--seed": inputs.seed,
                 "columns": str(feed.columns),
                 "parameters": self._parameters,
                 "model": journal.describe_model(job.pipe),
                 "code": journal.describe_code(job.pipe),
-                "output": [results.keep, results.flatten, job.policy.on_error],
-                "batches": [engine.batch_size, engine.batch_tokens, engine.window, engine.is_deterministic],
+                "--keep": results.keep,
+                "--flatten": results.flatten,
+                "--on-error": job.policy.on_error,
+                "--batch-size": engine.batch_size,
+                "--batch-tokens": engine.batch_tokens,
+                "--window": engine.window,
+                "--deterministic": engine.is_deterministic,
             }
         )
 
@@ -191,6 +207,7 @@ class RunSession:
             attach=target.attach,
             notify=output.note,
             reserved=(RESULT, ERROR) if results.as_rows and results.keep else (),
+            flatten=results.flatten,
         )
 
     def _is_remote(self) -> bool:

@@ -22,6 +22,7 @@ from pipesmith.pipelines.engine import EngineOptions, Row, RowResult, run
 from pipesmith.pipelines.errors import InputError, PipeError
 from pipesmith.pipelines.jobs import to_row
 from pipesmith.pipelines.loading import load
+from pipesmith.pipelines.names import counted
 from pipesmith.pipelines.parameters import check_parameters
 from pipesmith.pipelines.records.columns import ColumnMap
 from pipesmith.pipelines.records.media.inputs import MediaInputs
@@ -153,12 +154,12 @@ class Comparison:
         """Return sentences on what was run, where, and what was left out."""
         of = self.machine
         text = (
-            f"{_counted(self.rows, 'row')}, {_counted(len(self.ways[0].seconds), 'run')} of each; {of['device']},"
-            f" {of['dtype']}, {_counted(of['cores'], 'core')}, {_counted(of['torch_threads'], 'thread')}, transformers"
+            f"{counted(self.rows, 'row')}, {counted(len(self.ways[0].seconds), 'run')} of each; {of['device']},"
+            f" {of['dtype']}, {counted(of['cores'], 'core')}, {counted(of['torch_threads'], 'thread')}, transformers"
             f" {of['transformers']}, {of['date']}."
         )
         if self.first_error is not None:
-            left_out = _counted(self.failed, "row")
+            left_out = counted(self.failed, "row")
             text += f"\nLeft out because of errors: {left_out}; the first: {self.first_error.message}"
         return text
 
@@ -380,10 +381,6 @@ def _estimate(values: Sequence[float]) -> Estimate:
     t = _T[len(logs) - 2] if len(logs) - 2 < len(_T) else _T_OF_MANY
     half = t * statistics.stdev(logs) / math.sqrt(len(logs))
     return Estimate(math.exp(mean), math.exp(mean - half), math.exp(mean + half))
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
 
 
 def _machine(pipe: Any) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from typing import Any
 from pipesmith.pipelines.engine import EngineOptions, Row, RowResult, Statistics, run
 from pipesmith.pipelines.engine.time_limit import time_limit
 from pipesmith.pipelines.errors import InputError, OutputError, PipeError
+from pipesmith.pipelines.names import HAS, counted
 from pipesmith.pipelines.records.columns import ColumnMap, place
 from pipesmith.pipelines.records.record import Record
 
@@ -100,8 +101,8 @@ class Outcome:
         return {**{name: value for name, value in self.record.values.items() if name not in _ADDED}, **added}
 
 
-def check_names(columns: Iterable[str], added: Iterable[str] = (RESULT, ERROR)) -> None:
-    """Refuse columns that are named like those that are added beside them.
+def check_names(columns: Iterable[str], added: Iterable[str] = (RESULT, ERROR), where: str = "The input") -> None:
+    """Refuse columns of a file (`where`) that are named like those that are added beside them.
 
     Raises:
         OutputError: names the column.
@@ -109,7 +110,7 @@ def check_names(columns: Iterable[str], added: Iterable[str] = (RESULT, ERROR)) 
     doubled = [name for name in added if name in columns]
     if doubled:
         raise OutputError(
-            f"The input has a column {doubled[0]!r}, and that is what a column of the output is called.",
+            f"{where} has a column {doubled[0]!r}, and that is what a column of the output is called.",
             hint="--no-keep leaves the input's columns out, or rename it in the input.",
         )
 
@@ -129,6 +130,7 @@ class Job:
         notify: told what a reader should know once.
         engine: how rows are batched.
         reserved: names that no column may have: those of columns that are written beside it.
+        flatten: whether the keys of a result are such columns as well.
         stop: ends the job after the batch in hand when it is set.
         done_before: rows of an earlier run that have their outcome: none is yielded for them.
 
@@ -150,6 +152,7 @@ class Job:
     engine: EngineOptions = field(default_factory=EngineOptions)
     done_before: int = 0
     reserved: tuple[str, ...] = ()
+    flatten: bool = False
     stop: threading.Event = field(default_factory=threading.Event)
     statistics: Statistics = field(default_factory=Statistics)
     done: int = 0
@@ -201,14 +204,8 @@ class Job:
 
     def _checked(self, record: Record) -> Record:
         """Return a row, with an error if it has columns that are named like those of the output."""
-        doubled = [name for name in self.reserved if name in record.values]
-        if not doubled or record.error is not None:
-            return record
-        error = InputError(
-            f"{place(record)}: there is a column {doubled[0]!r}, which is what a column of the output is called.",
-            hint="--no-keep leaves the input's columns out, or rename it in the input.",
-        )
-        return replace(record, error=error)
+        error = None if record.error else _doubled(record, self.reserved)
+        return replace(record, error=error) if error is not None else record
 
     def _prepared(self, inputs: Any) -> Any:
         with time_limit(self.engine.row_timeout):
@@ -223,12 +220,19 @@ class Job:
             plain = result.plain(None if attach is None else lambda value, name: attach(value, name, number))
         except InputError as error:
             return Outcome(record, result.row.inputs, error=error)
+        if self.reserved and self.flatten and isinstance(plain, Mapping):
+            names = [f"{RESULT}.{key}" for key in plain]
+            if self.columns is not None and self.columns.is_fixed:  # then it is every row's column
+                check_names(record.values, names, where=record.file)
+            doubled = _doubled(record, names)
+            if doubled is not None:
+                return Outcome(record, result.row.inputs, error=doubled)
         return Outcome(record, result.row.inputs, result=plain)
 
     def _stop_if_alike(self, errors: list[PipeError]) -> None:
-        if len({_kind(error) for error in errors}) == 1:
+        if len({_kind(error) for error in errors}) == 1 and self.first_error is not None:
             raise PipeError(
-                f"The first {_ALIKE} rows all fail alike, so it is not the rows: {errors[0].message}",
+                f"The first {_ALIKE} rows all fail alike, so it is not the rows: {self.first_error.message}",
                 hint=errors[0].hint or "Try one row: --limit 1 --on-error fail --verbose",
             ) from errors[0]
 
@@ -237,9 +241,21 @@ class Job:
         if limit is not None and self.failed > limit:
             error = _at_its_row(outcome)
             raise PipeError(
-                f"{self.failed:,} rows have failed, more than --max-errors {limit} allows; the last: {error.message}",
+                f"{counted(self.failed, 'row', HAS)} failed, more than --max-errors {limit} allows; the last:"
+                f" {error.message}",
                 hint=error.hint,
             ) from outcome.error
+
+
+def _doubled(record: Record, names: Iterable[str]) -> InputError | None:
+    """Return the error for a row with a column that is named like one of the output; None if there is none."""
+    doubled = [name for name in names if name in record.values]
+    if not doubled:
+        return None
+    return InputError(
+        f"{place(record)}: there is a column {doubled[0]!r}, which is what a column of the output is called.",
+        hint="--no-keep leaves the input's columns out, or rename it in the input.",
+    )
 
 
 def to_row(

@@ -1,8 +1,10 @@
-"""Near misses: what somebody probably meant."""
+"""Words for people: what somebody probably meant, and counts."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+
+IS, HAS = ("is", "are"), ("has", "have")
 
 
 def nearest(name: str, known: Iterable[str], count: int = 3) -> list[str]:
@@ -22,6 +24,12 @@ def _likeness(name: str, other: str) -> float:
     import difflib
 
     return difflib.SequenceMatcher(None, name, other).ratio()
+
+
+def counted(count: int, what: str, verb: tuple[str, str] | None = None) -> str:
+    """Return "1 row" or "2,000 rows", with a verb ("is", "are") in its number if one is given."""
+    text = f"{count:,} {what if count == 1 else what + 's'}"
+    return text if verb is None else f"{text} {verb[count != 1]}"
 
 
 def near_miss(name: str, known: Iterable[str]) -> str | None:

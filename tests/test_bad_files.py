@@ -262,7 +262,7 @@ def test_stdin_with_nothing_in_it(echo: Echo) -> None:
         ([], "/proc/out.jsonl", "/proc/out.jsonl cannot be written: ", "write elsewhere"),
         ([], "out.jsn", "out.jsn: the ending .jsn says no format that results are written in.", ".json"),
         ([], "out.gz", "out.gz: the ending (none) says no format that results are written in.", ".jsonl"),
-        (["--flatten"], "out.csv", "The input has a column 'result.echo'", "--no-keep"),
+        (["--flatten"], "out.csv", "in.csv has a column 'result.echo'", "--no-keep"),
     ],
 )
 def test_outputs_that_cannot_be(echo: Echo, flags: list[str], output: str, sentence: str, hint: str) -> None:

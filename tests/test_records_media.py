@@ -65,7 +65,9 @@ def inputs_for(pipe: Any, kind: str = "multimodal", **options: Any) -> MediaInpu
 
 def forms(name: str, site: str) -> list[Any]:
     data = Path(name).read_bytes()
-    return [name, Path(name), data, {"bytes": data, "path": "x"}, {"bytes": None, "path": name}, f"{site}/{name}"]
+    as_json = base64.b64encode(data).decode()
+    structs = [{"bytes": data, "path": "x"}, {"bytes": None, "path": name}, {"bytes": as_json, "path": "x"}]
+    return [name, Path(name), data, *structs, {"bytes": as_json}, f"{site}/{name}"]
 
 
 def message(read: Any, value: Any) -> str:
@@ -238,6 +240,15 @@ def test_animation_and_orientation(tmp_path: Path) -> None:
     )
 
 
+def test_audio_cut_short(media: Path) -> None:
+    prepare = inputs_for(tiny("audio-classification"))
+    data = Path("tone.wav").read_bytes()
+    Path("cut.wav").write_bytes(data[:-1000])
+    assert "cut.wav is cut short" in message(prepare, "cut.wav") and "cut short" in message(prepare, data[:-1000])
+    streamed = data[:4] + b"\xff" * 4 + data[8:]
+    assert len(prepare(streamed)["raw"]) == 16_000
+
+
 def test_audio_of_zero_length(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "empty.wav", np.zeros(0), 8000)
     text = message(lambda value: read_audio(value, 16_000), tmp_path / "empty.wav")
@@ -386,5 +397,5 @@ def test_without_a_folder_as_before() -> None:
 
 def test_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(OutputError, match=r"file/000001-result\.png cannot be written: "):
+    with pytest.raises(OutputError, match="file is a file: images"):
         plain(Image.new("L", (1, 1)), tmp_path / "file")

@@ -142,7 +142,9 @@ def test_rows_on_stdout(pipe: Pipe, echo: list[str]) -> None:
 
 
 def test_stdin_in_a_format(pipe: Pipe, echo: list[str]) -> None:
-    ran = pipe(*echo, "--input-format", "jsonl", stdin='{"text": "a", "n": 1}\n{"text": "b", "n": 2}\n')
+    lines = '{"text": "a", "n": 1}\n{"text": "b", "n": 2}\n'
+    assert pipe(*echo, "--input-format", "jsonl", stdin=lines).rows == [{"echo": "a"}, {"echo": "b"}]
+    ran = pipe(*echo, "--input", "-", "--input-format", "jsonl", stdin=lines)
     assert ran.rows == [
         {"text": "a", "n": 1, "result": {"echo": "a"}},
         {"text": "b", "n": 2, "result": {"echo": "b"}},
@@ -306,7 +308,7 @@ def test_a_row_that_takes_too_long(pipe: Pipe, folder: Path, tiny_checkpoint: Pa
     write(folder, {"echo.py": "import time\n" + source.lstrip(), "in.txt": "a\nslow\nb\n"})
     ran = pipe("run", "echo.py", "--model", str(tiny_checkpoint), "--input", "in.txt", "--row-timeout", "0.3")
     assert ran.code == 3 and [bool(row["result"]) for row in ran.rows] == [True, False, True]
-    assert "0.3 seconds" in ran.rows[1]["error"]["message"]
+    assert "0.3 s." in ran.rows[1]["error"]["message"]
 
 
 # Where results go
@@ -508,7 +510,7 @@ def test_columns_that_come_late(pipe: Pipe, echo: list[str]) -> None:
 def test_rows_without_columns(pipe: Pipe, echo: list[str]) -> None:
     Path("in.jsonl").write_text("no json\n{}\n")
     ran = pipe(*echo, "--input", "in.jsonl", "--output", "out.jsonl")
-    assert ran.code == 1 and "No column can be told to be the input" in ran.err and not Path("out.jsonl.part").exists()
+    assert ran.code == 1 and "no column can be told to be the input" in ran.err and not Path("out.jsonl.part").exists()
 
 
 def test_empty_text_is_a_value_where_there_are_nulls(pipe: Pipe, echo: list[str]) -> None:
@@ -563,6 +565,29 @@ class DroppingPipeline(Pipeline):
             os.kill(os.getpid(), signal.SIGINT)
         return outputs["text"]
 """
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--resume"], "--output"),
+        (["--seed", "3"], "--sample"),
+        (["--column", "input=text", "--column", "text=n"], "--column maps input twice: 'text' and 'n'."),
+        (["--column", "input=nope"], "in.csv has no column 'nope'"),
+    ],
+)
+def test_options_that_would_be_ignored(pipe: Pipe, echo: list[str], flags: list[str], words: str) -> None:
+    write(Path(), {"in.csv": "text,n\na,1\n"})
+    ran = pipe(*echo, "--input", "in.csv", *flags)
+    assert ran.code in (1, 2) and words in ran.err and not ran.out
+
+
+def test_a_late_column_named_like_a_key_of_the_result(pipe: Pipe, echo: list[str]) -> None:
+    write(Path(), {"in.jsonl": '{"text": "a"}\n{"text": "b", "result.echo": 1}\n{"text": "c"}\n'})
+    ran = pipe(*echo, "--input", "in.jsonl", "--flatten", "--output", "out.jsonl")
+    rows = [json.loads(line) for line in Path("out.jsonl").read_text().splitlines()]
+    assert ran.code == 3 and [row.get("result.echo") for row in rows] == ["a", 1, "c"]
+    assert "in.jsonl, row 2, line 2: there is a column 'result.echo'" in rows[1]["error"]["message"]
 
 
 def test_a_column_for_a_parameter_that_is_forgotten(pipe: Pipe, folder: Path) -> None:

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from support import Ran, write
+from support import ECHO_PIPELINE, Ran, write
 
 pytestmark = pytest.mark.both_lines
 Pipe = Callable[..., Ran]
@@ -79,6 +79,46 @@ def test_pictures_from_everywhere(pipe: Pipe, pictures: list[str], server: str) 
         rows = [json.loads(line) for line in Path("out.jsonl").read_text().splitlines()]
         assert [row["file"] for row in rows] == ["photos/1.png", "photos/2.png", "photos/3.png"]
         assert rows[0]["result"] == one and rows[1]["result"] != one
+
+
+@pytest.mark.parametrize("task", ["object-detection", "image-segmentation"])
+def test_pictures_of_a_task_of_several_kinds(pipe: Pipe, pictures: list[str], task: str) -> None:
+    data = Path("photos/1.png").read_bytes()
+    counts = []
+    for number, arguments in enumerate((["photos/1.png"], ["-"], [], ["photos/*.png"])):
+        ran = pipe("run", task, "--model", "tiny", "--output-dir", f"masks{number}", *arguments, stdin=data)
+        assert ran.code == 0, ran.err
+        counts.append(len(ran.rows))
+    assert counts == [1, 1, 1, 3]
+
+
+def test_bytes_in_a_format_of_their_own(pipe: Pipe, pictures: list[str]) -> None:
+    data = Path("photos/1.png").read_bytes()
+    one = pipe(*pictures, "photos/1.png").rows[0]
+    ran = pipe(*pictures, "--input", "-", "--input-format", "image", stdin=data)
+    assert ran.code == 0 and [row["result"] for row in ran.rows] == [one], ran.err
+    ran = pipe(*pictures, "--input", "-", "--input-format", "image", stdin=b"")
+    assert ran.code == 1 and "stdin is empty" in ran.err
+    ran = pipe(*pictures, "-", "--max-row-bytes", "10", stdin=data)
+    assert ran.code == 1 and "--max-row-bytes" in ran.err
+
+
+def test_words_with_a_star_are_words(pipe: Pipe, folder: Path) -> None:
+    write(folder, {"echo.py": ECHO_PIPELINE, "a.txt": "a"})
+    assert pipe("run", "echo.py", "--model", "tiny", "*.txt").rows == [{"echo": "*.txt"}]
+    assert pipe("run", "echo.py", "--model", "tiny", "-", stdin="ä\nb\n").rows == [{"echo": "ä"}, {"echo": "b"}]
+
+
+def test_pictures_in_json_run_again(pipe: Pipe, pictures: list[str]) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    picture = {"bytes": Path("photos/1.png").read_bytes(), "path": "1.png"}
+    pq.write_table(pa.Table.from_pylist([{"image": picture}]), "in.parquet")
+    assert pipe(*pictures, "--input", "in.parquet", "--output", "out.jsonl").code == 0
+    (row,) = [json.loads(line) for line in Path("out.jsonl").read_text().splitlines()]
+    write(Path(), {"again.jsonl": json.dumps({"image": row["image"]}) + "\n"})
+    assert pipe(*pictures, "--input", "again.jsonl").rows[0]["result"] == row["result"]
 
 
 def test_pictures_of_a_table(pipe: Pipe, pictures: list[str], server: str) -> None:

@@ -185,7 +185,7 @@ def test_private_addresses(address: str, private: bool) -> None:
 @pytest.mark.parametrize("path", ["hang", "drip-head", "drip-body"])
 def test_time_limit_is_for_the_whole_fetch(server: str, path: str) -> None:
     started = time.monotonic()
-    assert failure(f"{server}/{path}", timeout=0.3) == f"{server}/{path} does not answer within 0.3 seconds."
+    assert failure(f"{server}/{path}", timeout=0.3) == f"{server}/{path} does not answer within 0.3 s."
     assert time.monotonic() - started < 3
 
 

@@ -44,7 +44,7 @@ def run(
     skip: opt.SkipOpt = 0,
     limit: opt.LimitOpt = None,
     sample: opt.SampleOpt = None,
-    seed: opt.SeedOpt = 0,
+    seed: opt.SeedOpt = None,
     json_inputs: opt.JsonOpt = False,
     input_format: opt.InputFormatOpt = None,
     split: opt.SplitOpt = None,

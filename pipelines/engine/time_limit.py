@@ -29,7 +29,7 @@ def time_limit(seconds: float | None) -> Iterator[None]:
         yield
         return
     error = InputError(
-        f"The row takes longer than {seconds:g} seconds.", hint="--row-timeout gives it more, or leave it out."
+        f"The row takes longer than {seconds:g} s.", hint="--row-timeout gives it more, or leave it out."
     )
     in_main_thread = threading.current_thread() is threading.main_thread()
     alarm = _alarm if in_main_thread and hasattr(signal, "setitimer") else _exception_in_thread

@@ -48,6 +48,7 @@ _KEYS_OF_CLASS: dict[str, dict[str, tuple[str, ...]]] = {
     "ZeroShotObjectDetectionPipeline": {"image": _INPUT_NAMES["image"], "candidate_labels": ("candidate_labels",)},
     "ImageTextToTextPipeline": {"images": _INPUT_NAMES["image"], "text": ("text", "prompt", "question")},
 }
+_OPTIONAL_KEYS = {"DocumentQuestionAnsweringPipeline": ("word_boxes",)}
 # Keys of a dict that a pipeline of anybody takes, if its preprocess has no parameter for the second.
 _KEYS_OF_ANY = (("question", "context"), ("image", "question"), ("table", "query"))
 
@@ -186,6 +187,7 @@ def map_columns(
     mapping: Mapping[str, str],
     *,
     given: Iterable[str] = (),
+    where: str = "The input",
 ) -> ColumnMap:
     """Decide which column is what.
 
@@ -195,16 +197,20 @@ def map_columns(
         kind: the task's type: text, image, audio, video or multimodal.
         mapping: what the user has mapped: left side to column.
         given: parameters that the command line sets: columns of their names are not taken unasked.
+        where: the file, for messages.
 
     Raises:
         ParameterError: the left side of a mapping is no parameter.
         InputError: a mapped column does not exist, or no column can be told to be the input.
     """
-    return _Mapper(columns, signature, kind, given).map(mapping)
+    return _Mapper(columns, signature, kind, given, where).map(mapping)
 
 
 class _Mapper:
-    def __init__(self, columns: Sequence[str], signature: Signature | None, kind: str, given: Iterable[str]) -> None:
+    def __init__(
+        self, columns: Sequence[str], signature: Signature | None, kind: str, given: Iterable[str], where: str
+    ) -> None:
+        self._where = where
         self._columns = list(columns)
         self._parameters = {one.name: one for one in signature.parameters} if signature else {}
         self._any_parameter = signature is None or signature.unknown_parameters != "refused"
@@ -225,6 +231,10 @@ class _Mapper:
                 raise ParameterError(
                     f"--column {name}={column}: the task has no parameter {name}.",
                     hint=near_miss(name, known) or f"The left side is one of {', '.join(known)}, or input.KEY.",
+                )
+            if key is not None and key in inputs:
+                raise ParameterError(
+                    f"--column maps {INPUT}{'.' if key else ''}{key} twice: {inputs[key]!r} and {column!r}."
                 )
             if column:
                 (parameters if key is None else inputs)[name if key is None else key] = self._existing(name, column)
@@ -248,7 +258,7 @@ class _Mapper:
     def _existing(self, name: str, column: str) -> str:
         if column not in self._columns:
             raise InputError(
-                f"--column {name}={column}: there is no column {column!r}.",
+                f"{self._where} has no column {column!r}, which --column {name}={column} names.",
                 hint=near_miss(column, self._columns) or f"There are {_listed(self._columns)}.",
             )
         return column
@@ -274,7 +284,7 @@ class _Mapper:
         first = named or (likely[0] if likely else None) or (free[0] if len(free) == 1 else None)
         if first is None:
             raise InputError(
-                f"No column can be told to be the input: there are {_listed(self._columns)}.",
+                f"{self._where}: no column can be told to be the input: there are {_listed(self._columns)}.",
                 hint=f"Say which: --column {INPUT}={free[0] if free else 'COLUMN'}",
             )
         second = self._second(first, free, parameters)
@@ -293,7 +303,8 @@ class _Mapper:
             if match is not None:
                 found[key] = match
         if name in _KEYS_OF_CLASS:
-            return found if len(found) == len(_KEYS_OF_CLASS[name]) else {}
+            more = {key: key for key in _OPTIONAL_KEYS.get(name, ()) if key in free}
+            return {**found, **more} if len(found) == len(_KEYS_OF_CLASS[name]) else {}
         for keys in _KEYS_OF_ANY:
             joint = all(key in free for key in keys) and not set(_SECOND) & set(self._parameters)
             if joint and not set(keys) & {*self._parameters, self._input_name} and not name:

@@ -115,6 +115,7 @@ class Records:
         self._source: Source | None = None
         self._finished_bytes = 0
         self._estimate: int | None = None
+        self._count, self._is_read = 0, False
         with ExitStack() as stack:
             stack.callback(self.close)
             self._reading = self._open(self.inputs[0])
@@ -126,7 +127,9 @@ class Records:
 
     @property
     def total(self) -> int | None:
-        """How many rows there are, if that is known before reading."""
+        """How many rows there are, where that is known: a file may say it, and when all are read it is."""
+        if self._is_read:
+            return self._count
         if all(one.kind == "media" for one in self.inputs):
             return len(self.inputs)
         return self._reading.total if len(self.inputs) == 1 else None
@@ -152,6 +155,12 @@ class Records:
         return min(1.0, (self._finished_bytes + (self._source.position if self._source else 0)) / sum(sizes))
 
     def __iter__(self) -> Iterator[Record]:
+        for record in self._rows():
+            self._count += 1
+            yield record
+        self._is_read = True
+
+    def _rows(self) -> Iterator[Record]:
         for number, one in enumerate(self.inputs):
             if number:
                 self.close()
@@ -216,7 +225,7 @@ class Records:
         return Input(text, path, "file")
 
     def _is_media(self, path: Path) -> bool:
-        return self._format in MEDIA if self._format else format_ending(path) in _media_endings()
+        return self._format in MEDIA if self._format else is_medium(path)
 
     def _matching(self, pattern: str) -> list[Input]:
         names = [name for name in matching(pattern) if not is_partial(Path(name))]
@@ -260,7 +269,18 @@ class Records:
         if one.kind in ("saved", "dataset"):
             return self._dataset(one)
         self._source = self._stack.enter_context(self._opened_source(one))
+        if one.kind == "stdin" and self._format in MEDIA:
+            return self._medium(self._source)
         return self._format_of(self._source).read(self._source, self._options)
+
+    def _medium(self, source: Source) -> Reading:
+        """Return the bytes of one image, sound or video as a row."""
+        limit = self._options.max_row_bytes
+        source.peek()  # raises if there are no bytes
+        data = source.stream().read(limit + 1)
+        if len(data) > limit:
+            raise InputError(f"stdin holds more than {limit:,} bytes.", hint="--max-row-bytes allows more.")
+        return Reading(iter([Record({"bytes": data}, 1, source.name)]), columns=("bytes",), total=1)
 
     def _opened_source(self, one: Input) -> Source:
         if one.kind == "stdin":
@@ -329,6 +349,11 @@ def _lines_in(file: Path | None) -> int | None:
 def _is_hidden(path: Path) -> bool:
     """Tell whether a file of a folder is not meant: hidden, or an image or a sound of results of another run."""
     return any(part.startswith(".") or part.endswith(".files") for part in (*path.parts[:-1], path.name[:1]))
+
+
+def is_medium(path: Path) -> bool:
+    """Tell by its ending whether a file is an image, a sound or a video."""
+    return format_ending(path) in _media_endings()
 
 
 def _media_endings() -> set[str]:

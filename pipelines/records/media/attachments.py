@@ -67,6 +67,10 @@ class Attachments:
         file = self._folder / f"{row:06}-{self._free_name(row, name)}{ending}"
         if file.exists() and not self._force:
             raise OutputError(f"{file} exists.", hint="--force replaces it; --output-dir names another folder.")
+        if self._folder.exists() and not self._folder.is_dir():
+            raise OutputError(
+                f"{self._folder} is a file: images and sounds go into a folder.", hint="--output-dir names one."
+            )
         part = file.with_name(f".{file.name}.part")
         try:
             self._folder.mkdir(parents=True, exist_ok=True)

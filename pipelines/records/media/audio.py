@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from pipesmith.pipelines.errors import InputError
@@ -56,6 +57,10 @@ def _decoded_wave(value: Any, name: str | None) -> tuple[Any, int, str]:
     import soundfile
 
     found, name = locate(value, "audio", name)
+    if _is_cut(found):
+        raise InputError(
+            f"{name} is cut short: its header promises more than it holds.", hint="Fetch or make it again."
+        )
     try:
         channels, rate = soundfile.read(
             io.BytesIO(found) if isinstance(found, bytes) else found, dtype="float32", always_2d=True
@@ -64,6 +69,16 @@ def _decoded_wave(value: Any, name: str | None) -> tuple[Any, int, str]:
         reason = str(getattr(error, "error_string", error)).rstrip(".")
         raise InputError(f"{name} cannot be read as audio: {reason}.", hint="Convert it to WAV or FLAC.") from error
     return channels.mean(axis=1), rate, name
+
+
+def _is_cut(found: Path | bytes) -> bool:
+    """Tell whether a WAV file has fewer bytes than it says; one that was streamed does not know, and says the most."""
+    if isinstance(found, bytes):
+        head, size = found[:8], len(found)
+    else:
+        with found.open("rb") as stream:
+            head, size = stream.read(8), found.stat().st_size
+    return head[:4] == b"RIFF" and size < int.from_bytes(head[4:8], "little") + 8 < 2**31
 
 
 def _given_wave(value: Mapping[str, Any], name: str) -> tuple[Any, float]:

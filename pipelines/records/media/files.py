@@ -5,7 +5,10 @@ Not here: what the bytes mean (`images.py`, `audio.py`, `video.py`), and URLs (`
 
 from __future__ import annotations
 
+import base64
+import binascii
 from collections.abc import Mapping
+from contextlib import suppress
 from itertools import islice
 from os import PathLike
 from pathlib import Path
@@ -18,16 +21,22 @@ _NEIGHBOURS = 1000  # files looked through for a near miss
 
 
 def is_struct(value: Any) -> bool:
-    """Tell whether a value is a file of a Hugging Face dataset: {"bytes": ..., "path": ...}."""
-    return isinstance(value, Mapping) and "path" in value and value.keys() <= {"bytes", "path"}
+    """Tell whether a value is a file of a Hugging Face dataset: {"bytes": ..., "path": ...}, or one of these alone."""
+    return isinstance(value, Mapping) and bool(value) and value.keys() <= {"bytes", "path"}
 
 
 def unpack(value: Any) -> Any:
-    """Return the bytes of a dataset's file, or its path if it has none; any other value as it is."""
+    """Return the bytes of a dataset's file, or its path if it has none; any other value as it is.
+
+    In JSON, bytes are base64 text: that is how `plain.to_plain` writes them.
+    """
     if not is_struct(value):
         return value
     data = value.get("bytes")
-    return value["path"] if data is None else data
+    if isinstance(data, str):
+        with suppress(binascii.Error, ValueError):
+            return base64.b64decode(data, validate=True)
+    return value.get("path") if data is None else data
 
 
 def locate(value: Any, medium: str, name: str | None = None) -> tuple[Path | bytes, str]:
@@ -44,7 +53,7 @@ def locate(value: Any, medium: str, name: str | None = None) -> tuple[Path | byt
     Raises:
         InputError: there is no such file, or the value is of another type.
     """
-    path = value["path"] if is_struct(value) else None
+    path = value.get("path") if is_struct(value) else None
     value = unpack(value)
     if isinstance(value, (bytes, bytearray, memoryview)):
         return bytes(value), name or (str(path) if path else f"The {medium}")

@@ -226,7 +226,7 @@ def _sentences(place: _Place, timeout: float = 0) -> Iterator[None]:
     except socket.gaierror as error:
         raise InputError(f"{place.shown}: no address is known for {place.host}.", hint=_NAME) from error
     except TimeoutError as error:
-        raise InputError(f"{place.shown} does not answer within {timeout:g} seconds.") from error
+        raise InputError(f"{place.shown} does not answer within {timeout:g} s.") from error
     except ssl.SSLCertVerificationError as error:
         raise InputError(f"{place.shown} has no valid certificate: {error.verify_message}.") from error
     except ssl.SSLError as error:
