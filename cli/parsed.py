@@ -106,7 +106,8 @@ def engine_options(ctx: typer.Context) -> EngineOptions:
     from pipesmith.pipelines.engine import EngineOptions
 
     return EngineOptions(
-        **_given(ctx, "batch_size", "batch_tokens", "window", "row_timeout", is_deterministic="deterministic")
+        **_given(ctx, "batch_size", "batch_tokens", "window", "row_timeout", "num_workers"),
+        **_given(ctx, is_deterministic="deterministic"),
     )
 
 

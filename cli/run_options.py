@@ -257,6 +257,17 @@ DeterministicOpt = Annotated[
         show_default=False,
     ),
 ]
+NumWorkersOpt = Annotated[
+    int,
+    typer.Option(
+        "--num-workers",
+        metavar="N",
+        min=0,
+        help="Processes that preprocess, where that is slower than the model.",
+        rich_help_panel=BATCHES,
+        show_default=False,
+    ),
+]
 CompileOpt = Annotated[
     bool,
     typer.Option(

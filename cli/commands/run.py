@@ -70,6 +70,7 @@ def run(
     batch_tokens: opt.BatchTokensOpt = None,
     window: opt.WindowOpt = WINDOW,
     deterministic: opt.DeterministicOpt = False,
+    num_workers: opt.NumWorkersOpt = 0,
     model: ModelOpt = None,
     revision: RevisionOpt = None,
     token: TokenOpt = None,

@@ -4,6 +4,7 @@
 
     entry.py         where transformers is entered, and what its stages are given
     batches.py       the three threads, and the order of results
+    workers.py       processes that preprocess in the first thread's place
     work.py          a row under way
     windows.py       which rows are sorted together, and how many may be under way
     model_inputs.py  what can share a batch, and how long it is
@@ -67,12 +68,12 @@ def run(
     else:
         return
     rows = chain([first], rows)
-    if options.is_deterministic or options.row_timeout is not None:
-        yield from run_alone(pipe, rows, notify=notify, row_timeout=options.row_timeout, stop=options.stop)
-        return
-    with Entry(pipe) as entry:
-        if entry.takes(first):
-            statistics = Statistics() if statistics is None else statistics
-            yield from run_in_batches(pipe, rows, entry, options, statistics, notify)
-            return
-    yield from run_alone(pipe, rows, notify=notify, stop=options.stop)
+    if not options.is_deterministic and options.row_timeout is None:
+        with Entry(pipe) as entry:
+            if entry.takes(first):
+                statistics = Statistics() if statistics is None else statistics
+                yield from run_in_batches(pipe, rows, entry, options, statistics, notify)
+                return
+    if options.num_workers:
+        notify("--num-workers has no effect here: rows run one by one, in this process.")
+    yield from run_alone(pipe, rows, notify=notify, row_timeout=options.row_timeout, stop=options.stop)

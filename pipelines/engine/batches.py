@@ -13,10 +13,11 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from itertools import repeat
+from typing import TYPE_CHECKING, Any
 
 from pipesmith.pipelines.engine.budget import budgets, is_cpu
-from pipesmith.pipelines.engine.entry import Entry, as_chat
+from pipesmith.pipelines.engine.entry import Entry, preprocessed
 from pipesmith.pipelines.engine.failures import row_error
 from pipesmith.pipelines.engine.forward import Forward
 from pipesmith.pipelines.engine.model_inputs import Shapes
@@ -28,6 +29,9 @@ from pipesmith.pipelines.engine.weight import Scale
 from pipesmith.pipelines.engine.windows import Windows
 from pipesmith.pipelines.engine.work import Chunk, Work
 from pipesmith.pipelines.errors import PipeError
+
+if TYPE_CHECKING:
+    from pipesmith.pipelines.engine.workers import Made, Workers
 
 _WINDOW_BYTES, _WINDOW_BYTES_ON_ACCELERATOR = 64 * 2**20, 256 * 2**20  # of model inputs, and of results
 _AHEAD = 3  # lots of batches that have been through forward and not through postprocess
@@ -85,6 +89,7 @@ class _Run:
         self._delivered: queue.SimpleQueue[list[_Delivery] | None] = queue.SimpleQueue()  # None at the end
         self._ahead = threading.Semaphore(_AHEAD)
         self._stopped = threading.Event()
+        self._workers = self._new_workers(notify) if options.num_workers else None
         self._threads = [
             threading.Thread(target=self._preprocess_all, name="preprocess", daemon=True),
             threading.Thread(target=self._forward_all, name="forward", daemon=True),
@@ -94,12 +99,25 @@ class _Run:
         """End the threads: forward after its batch; a reader that waits for a row ends with the process."""
         self._stopped.set()
         self._windows.close()
+        if self._workers is not None:
+            self._workers.stop()
         self._ahead.release()
         if self._threads[1].ident is not None:
             self._threads[1].join()
             self._threads[0].join(timeout=0.5)
 
+    def _new_workers(self, notify: Callable[[str], None]) -> Workers:
+        from pipesmith.pipelines.engine.workers import Workers
+
+        return Workers(self._pipe, self._options.num_workers, in_chunks=self._in_chunks, notify=notify)
+
     # The first thread
+
+    def _prepared(self) -> Iterable[tuple[Row, Made | None]]:
+        """Return the rows, each with what a process made of it, if one did."""
+        if self._workers is None:
+            return zip(self._rows, repeat(None))
+        return self._workers.preprocess(self._rows, self._entry.stages)
 
     def _preprocess_all(self) -> None:
         try:
@@ -113,9 +131,9 @@ class _Run:
             self._windows.close()
 
     def _preprocess_rows(self) -> None:
-        windows, stages_of, preprocess, shape_of = self._windows, self._entry.stages, self._pipe.preprocess, Shapes().of
+        windows, stages_of, pipe, shape_of = self._windows, self._entry.stages, self._pipe, Shapes().of
         end_row, append = windows.end_row, self._order.append
-        for number, row in enumerate(self._rows):
+        for number, (row, made) in enumerate(self._prepared()):
             if windows.is_tight and not windows.wait_for_room():
                 return
             work = Work(row, number)
@@ -125,14 +143,12 @@ class _Run:
                 end_row()
                 continue
             try:
-                inputs, stages = stages_of(row)
-                try:
-                    work.model_inputs = model_inputs = preprocess(inputs, **stages.preprocess)
-                except Exception:
-                    chat = as_chat(inputs)
-                    if chat is None:
-                        raise
-                    work.model_inputs = model_inputs = preprocess(chat, **stages.preprocess)
+                if made is None:
+                    inputs, stages = stages_of(row)
+                    model_inputs = preprocessed(pipe, inputs, stages.preprocess)
+                else:
+                    stages, (model_inputs,) = made
+                work.model_inputs = model_inputs
                 work.shape = shape_of(model_inputs)
             except (Exception, SystemExit) as error:  # a user's code raises what it likes; the row carries it
                 work.error, work.is_done = error, True
@@ -143,7 +159,7 @@ class _Run:
 
     def _preprocess_chunks(self) -> None:
         windows, shape_of, number = self._windows, Shapes().of, 0
-        for row in self._rows:
+        for row, made in self._prepared():
             if not windows.wait_for_room():
                 return
             work = Work(row, number)
@@ -151,8 +167,12 @@ class _Run:
             self._order.append(work)
             if row.error is None:
                 try:
-                    inputs, work.stages = self._entry.stages(row)
-                    for chunk in self._pipe.preprocess(inputs, **work.stages.preprocess):
+                    if made is None:
+                        inputs, work.stages = self._entry.stages(row)
+                        chunks = self._pipe.preprocess(inputs, **work.stages.preprocess)
+                    else:
+                        work.stages, chunks = made
+                    for chunk in chunks:
                         windows.add(Chunk(work, place, number, chunk, shape_of(chunk)))
                         place, number = place + 1, number + 1
                         if not windows.wait_for_bytes():

@@ -135,6 +135,17 @@ def as_chat(inputs: Any) -> Any:
     return text_generation.Chat(inputs)
 
 
+def preprocessed(pipe: Any, inputs: Any, parameters: Mapping[str, Any]) -> Any:
+    """Return what `preprocess` makes of an input, which may be a chat's messages."""
+    try:
+        return pipe.preprocess(inputs, **parameters)
+    except Exception:
+        chat = as_chat(inputs)
+        if chat is None:
+            raise
+        return pipe.preprocess(chat, **parameters)
+
+
 def _first(dataset: Any) -> Any:
     return dataset[0] if hasattr(dataset, "__getitem__") else next(iter(dataset))
 
