@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 from pipesmith.pipelines.engine.packing import Piece
@@ -53,7 +54,9 @@ def weight(value: Any, depth: int = 0) -> float:
         return sum(weight(item, depth + 1) for item in sample) * len(value) / max(1, len(sample)) if depth < 8 else 0.0
     if isinstance(value, Mapping):
         return sum(weight(item, depth + 1) for item in value.values()) if depth < 8 else 0.0
-    size = getattr(value, "nbytes", None)  # numpy arrays, tensors
+    size = None
+    with suppress(Exception):  # a sparse tensor raises; and a property may raise what it likes
+        size = value.nbytes  # numpy arrays, tensors
     if isinstance(size, int):
         return float(size)
     if hasattr(value, "width") and hasattr(value, "height"):  # a picture
