@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from itertools import chain
@@ -92,8 +92,14 @@ class Feed:
     total: int | None = None
 
 
-def open_feed(ctx: typer.Context, request: TaskRequest, options: InputOptions, access: HubAccess) -> Feed:
-    """Open the inputs of a run.
+def open_feed(
+    ctx: typer.Context,
+    request: TaskRequest,
+    options: InputOptions,
+    access: HubAccess,
+    notify: Callable[[str], None] = output.note,
+) -> Feed:
+    """Open the inputs of a run; `notify` is told what a reader should know of them.
 
     Raises:
         ParameterError: options contradict each other, or a mapping names no parameter.
@@ -102,7 +108,7 @@ def open_feed(ctx: typer.Context, request: TaskRequest, options: InputOptions, a
     """
     _check(options)
     if options.has_files:
-        feed = _of_files(request, options, access)
+        feed = _of_files(request, options, access, notify)
     elif list(options.arguments) not in ([], [STDIN]):
         feed = _of_arguments(request, options)
     else:
@@ -123,7 +129,7 @@ def _check(options: InputOptions) -> None:
         raise ParameterError("--column maps columns of a file: name it with --input.")
 
 
-def _of_files(request: TaskRequest, options: InputOptions, access: HubAccess) -> Feed:
+def _of_files(request: TaskRequest, options: InputOptions, access: HubAccess, notify: Callable[[str], None]) -> Feed:
     records = Records(
         options.files or [STDIN],
         options.reading,
@@ -132,7 +138,7 @@ def _of_files(request: TaskRequest, options: InputOptions, access: HubAccess) ->
         kind=request.target.entry.type,
         access=access,
         stdin=sys.stdin.buffer if sys.stdin is not None else None,
-        notify=output.note,
+        notify=notify,
     )
     media = all(one.kind == "media" for one in records.inputs)
     with ExitStack() as stack:
@@ -149,9 +155,9 @@ def _of_files(request: TaskRequest, options: InputOptions, access: HubAccess) ->
             mapped = map_columns(columns, request.signature, kind, mapping, given=request.values, where=where)
             mapped = replace(mapped, has_nulls=records.has_nulls, is_fixed=records.columns is not None)
             if not media:
-                output.note(f"Columns: {mapped}")
+                notify(f"Columns: {mapped}")
             if len(columns) == 1 and not records.has_nulls and any(mark in columns[0] for mark in ";\t|"):
-                output.note(f"{columns[0]!r} is taken for one column; --delimiter says what stands between cells.")
+                notify(f"{columns[0]!r} is taken for one column; --delimiter says what stands between cells.")
         stack.pop_all()
     return Feed(rows, mapped, tuple(records.columns or ()), records.schema, records, typed=media)
 

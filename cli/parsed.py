@@ -88,7 +88,7 @@ def output_options(ctx: typer.Context, inputs: InputOptions) -> OutputOptions:
         None if file is None or to_stdout else Path(file),
         Path(ctx.params["output_dir"]) if ctx.params["output_dir"] is not None else None,
         RowFormat(form).value if form is not None else None,
-        **_given(ctx, "keep", "flatten", "force", "resume"),
+        **_given(ctx, "keep", "flatten", "force", "resume", "retry_errors"),
         as_rows=bool(inputs.files) or file is not None,
     )
 

@@ -38,6 +38,7 @@ class OutputOptions:
         flatten: whether the keys of a dict become columns.
         force: whether existing files are replaced.
         resume: whether an unfinished file is gone on with.
+        retry_errors: whether rows of it, or of a finished one, that failed are run again.
         as_rows: whether rows are written (columns beside the result) rather than bare results.
     """
 
@@ -48,6 +49,7 @@ class OutputOptions:
     flatten: bool = False
     force: bool = False
     resume: bool = False
+    retry_errors: bool = False
     as_rows: bool = False
 
 
@@ -115,7 +117,7 @@ class _FileResults:
                 f"--format {options.format} is for stdout; --output is written as its ending says.",
                 hint="Leave --format out.",
             )
-        _refuse_input(options.file, feed)
+        refuse_input(options.file, feed)
         self._options = options
         self._file = OutputFile(
             options.file,
@@ -125,12 +127,9 @@ class _FileResults:
             streamed=not options.flatten,
             resume=options.resume,
         )
-        self._journal = Journal(Path(f"{options.file}.part.journal"))
+        self._journal = journal_of(options.file)
         self._noted = 0.0
-        # What a row that is run again has left must not stand in its way.
-        self._attachments = Attachments(
-            options.folder or Path(f"{options.file}.files"), force=options.force or options.resume
-        )
+        self._attachments = attachments_of(options)
 
     @property
     def about(self) -> str:
@@ -280,7 +279,18 @@ def _description(value: Any) -> Any:
     return None
 
 
-def _refuse_input(file: Path, feed: Feed) -> None:
+def journal_of(file: Path) -> Journal:
+    """Return the journal of an unfinished output."""
+    return Journal(Path(f"{file}.part.journal"))
+
+
+def attachments_of(options: OutputOptions) -> Attachments:
+    """Return what takes the images and sounds of a file's results."""
+    # What a row that is run again has left must not stand in its way.
+    return Attachments(options.folder or Path(f"{options.file}.files"), force=options.force or options.resume)
+
+
+def refuse_input(file: Path, feed: Feed) -> None:
     """Refuse to write over what is read, or on the way: rows would be lost."""
     read = {one.path.resolve() for one in feed.files.inputs if one.path is not None} if feed.files else set()
     file = file.resolve()

@@ -220,6 +220,15 @@ ResumeOpt = Annotated[
         "--resume", help="Go on with an output that was not finished.", rich_help_panel=RESULTS, show_default=False
     ),
 ]
+RetryErrorsOpt = Annotated[
+    bool,
+    typer.Option(
+        "--retry-errors",
+        help="With --resume: run failed rows again, of a finished output as well.",
+        rich_help_panel=RESULTS,
+        show_default=False,
+    ),
+]
 BatchSizeOpt = Annotated[
     int | None,
     typer.Option(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from itertools import chain
@@ -11,11 +11,11 @@ from typing import Any
 
 import typer
 
-from pipesmith.cli import output, quiet
+from pipesmith.cli import output, quiet, retry
 from pipesmith.cli.flags import TaskRequest
 from pipesmith.cli.inputs import Feed, InputOptions, open_feed
 from pipesmith.cli.progress import Progress
-from pipesmith.cli.results import OutputOptions, Results, open_results
+from pipesmith.cli.results import OutputOptions, attachments_of, open_results, refuse_input
 from pipesmith.pipelines import compat, journal
 from pipesmith.pipelines.engine import EngineOptions, Statistics
 from pipesmith.pipelines.engine.windows import window_start
@@ -55,6 +55,8 @@ class RunSession:
         self._options = options
         self._parameters = {**project_parameters(request), **parameters}
         self._verbose = verbose
+        self._pipe: Any = None  # loaded once
+        self._said: set[str] = set()
 
     def run(
         self,
@@ -80,10 +82,11 @@ class RunSession:
             PipeError: an option, a file or the model is wrong, or the policy ends the run.
             KeyboardInterrupt: the run was interrupted; the batch in hand is written.
         """
-        feed = open_feed(ctx, self._request, inputs, self._options.access)
-        is_live = feed.files is not None and feed.files.is_live
-        if is_live and results.resume:
-            raise ParameterError("stdin cannot be resumed: what was read of it is gone.", hint="Use a file.")
+        if results.retry_errors:
+            code = self._retry(ctx, inputs, results, policy, engine)
+            if code is not None:
+                return code
+        feed = self._feed(ctx, inputs, results)
         with (
             feed.files or nullcontext(),
             output.results_stream(until_exit=True) as stream,
@@ -93,17 +96,10 @@ class RunSession:
             job = None
             first = next(feed.rows, None) if results.as_rows else None
             if first or not results.as_rows:
-                job = self._job(feed, inputs, results, target, policy, first)
+                job = self._job(feed, inputs, results, target.attach, policy, engine, first)
                 run = self._identity(job, feed, inputs, results, engine) if results.file else {}
                 job.done_before, failed_before = target.begin(run)
-                job.records = chain([first] if first else [], feed.rows)
-                # What was typed is a handful of rows: each is run as it would be alone, to the last digit.
-                job.engine = replace(
-                    engine,
-                    is_deterministic=engine.is_deterministic or feed.files is None,
-                    live=is_live,
-                    rows_before=window_start(job.done_before, engine),
-                )
+                job.engine = replace(job.engine, rows_before=window_start(job.done_before, engine))
                 progress.start(job.done_before, failed_before)
                 with output.interruptible(job.stop):
                     for outcome in job:
@@ -116,13 +112,60 @@ class RunSession:
                     raise KeyboardInterrupt
         if results.as_rows:
             output.note(progress.summary(target.about))
-        if job is not None and job.first_error is not None:
-            output.note(f"The first that failed: {job.first_error.message}")
-            if job.first_error.hint:
-                output.note(f"Hint: {job.first_error.hint}")
-        if self._verbose:
-            self._tell(job.statistics if job else None)
+        self._tell(job)
+        is_kept = results.file is not None and results.file.is_file() and not (feed.files and feed.files.is_live)
+        if progress.failed and is_kept and policy.on_error == "record":
+            output.note("The same command with --resume --retry-errors runs the failed rows again.")
         return 3 if progress.failed else 0
+
+    def _retry(
+        self,
+        ctx: typer.Context,
+        inputs: InputOptions,
+        results: OutputOptions,
+        policy: ErrorPolicy,
+        engine: EngineOptions,
+    ) -> int | None:
+        """Run the failed rows of an earlier output again; return the exit code if no others are to be run."""
+        earlier = retry.earlier_output(results, policy)
+        feed = self._feed(ctx, inputs, results)
+        with feed.files or nullcontext():
+            if earlier is None or results.file is None:
+                return None
+            refuse_input(results.file, feed)
+            if earlier.partial is None:
+                earlier.check_input(feed.rows)
+        failed = earlier.failed()
+        if not failed:
+            output.note(f"No row of {earlier.path} has failed: none is run again.")
+            return None if earlier.partial is not None else 0
+        feed = self._feed(ctx, inputs, results)
+        with (
+            feed.files or nullcontext(),
+            output.results_stream(until_exit=True),
+            Progress(feed, len(failed)) as progress,
+        ):
+            attach = attachments_of(results).save
+            first = next(feed.rows, None)
+            job = self._job(
+                feed, inputs, results, lambda value, name, row: attach(value, name=name, row=row), policy, engine, first
+            )
+            job.only = failed
+            retry.run_again(earlier, job, self._identity(job, feed, inputs, results, engine), results, progress)
+        self._tell(job)
+        return None if earlier.partial is not None else 3 if job.failed else 0
+
+    def _feed(self, ctx: typer.Context, inputs: InputOptions, results: OutputOptions) -> Feed:
+        """Open the inputs; what there is to say of them is said once."""
+        feed = open_feed(ctx, self._request, inputs, self._options.access, self._say_once)
+        if results.resume and feed.files is not None and feed.files.is_live:
+            raise ParameterError("stdin cannot be resumed: what was read of it is gone.", hint="Use a file.")
+        return feed
+
+    def _say_once(self, text: str) -> None:
+        if text not in self._said:
+            self._said.add(text)
+            output.note(text)
 
     def _identity(
         self, job: Job, feed: Feed, inputs: InputOptions, results: OutputOptions, engine: EngineOptions
@@ -160,8 +203,16 @@ class RunSession:
             }
         )
 
-    def _tell(self, statistics: Statistics | None) -> None:
-        """Say what the engine chose, and what was supplied for old code."""
+    def _tell(self, job: Job | None) -> None:
+        """Say why the first row failed; with --verbose what the engine chose, and what was supplied for old code."""
+        if job is not None and job.first_error is not None:
+            output.note(f"The first that failed: {job.first_error.message}")
+            if job.first_error.hint:
+                output.note(f"Hint: {job.first_error.hint}")
+        if self._verbose:
+            self._tell_choices(job.statistics if job else None)
+
+    def _tell_choices(self, statistics: Statistics | None) -> None:
         if statistics is not None and statistics.batches:
             budgets = ", ".join(f"{size:,} {unit}" for unit, size in statistics.budgets.items())
             output.note(
@@ -177,23 +228,20 @@ class RunSession:
         feed: Feed,
         inputs: InputOptions,
         results: OutputOptions,
-        target: Results,
+        attach: Callable[[Any, str, int], Any],
         policy: ErrorPolicy,
+        engine: EngineOptions,
         first: Record | None,
     ) -> Job:
         """Load the pipeline, and put rows, parameters and media together for it."""
-        # A download shows its own progress.
-        with output.status(f"Loading {self._name} ...", hidden=self._is_remote()), _no_garbage_collection():
-            if not self._verbose:
-                quiet.transformers()
-            pipe = load(self._request.target, self._options)
+        pipe = self._pipe = self._load() if self._pipe is None else self._pipe
         signature = self._request.signature
         known = [parameter.name for parameter in signature.parameters] if signature else []
         for text in check_parameters(pipe, {**self._parameters, **_unknown_of_row(first, feed, known)}, known):
-            output.note(text)
+            self._say_once(text)
         return Job(
             pipe,
-            feed.rows,
+            chain([first] if first else [], feed.rows),
             feed.columns,
             self._parameters,
             policy,
@@ -204,11 +252,24 @@ class RunSession:
                 asked=feed.typed,
                 limit=inputs.reading.max_row_bytes,
             ),
-            attach=target.attach,
-            notify=output.note,
+            attach=attach,
+            notify=self._say_once,
             reserved=(RESULT, ERROR) if results.as_rows and results.keep else (),
             flatten=results.flatten,
+            # What was typed is a handful of rows: each is run as it would be alone, to the last digit.
+            engine=replace(
+                engine,
+                is_deterministic=engine.is_deterministic or feed.files is None,
+                live=feed.files is not None and feed.files.is_live,
+            ),
         )
+
+    def _load(self) -> Any:
+        # A download shows its own progress.
+        with output.status(f"Loading {self._name} ...", hidden=self._is_remote()), _no_garbage_collection():
+            if not self._verbose:
+                quiet.transformers()
+            return load(self._request.target, self._options)
 
     def _is_remote(self) -> bool:
         default = self._request.target.model

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -133,6 +133,7 @@ class Job:
         flatten: whether the keys of a result are such columns as well.
         stop: ends the job after the batch in hand when it is set.
         done_before: rows of an earlier run that have their outcome: none is yielded for them.
+        only: the numbers of the rows that are run, from 1: those that failed before; all if None.
 
     Attributes:
         done: how many rows have an outcome.
@@ -151,6 +152,7 @@ class Job:
     notify: Callable[[str], None] = lambda text: None
     engine: EngineOptions = field(default_factory=EngineOptions)
     done_before: int = 0
+    only: Collection[int] | None = None
     reserved: tuple[str, ...] = ()
     flatten: bool = False
     stop: threading.Event = field(default_factory=threading.Event)
@@ -161,7 +163,7 @@ class Job:
     _last: int | None = None  # row of the input, when all are read
     _reached: int = 0  # row
 
-    def __iter__(self) -> Iterator[Outcome]:
+    def __iter__(self) -> Generator[Outcome, None, None]:
         """Yield outcomes; those of skipped rows as well.
 
         Raises:
@@ -184,7 +186,7 @@ class Job:
                 self.first_error = self.first_error or _at_its_row(outcome)
                 if self.policy.on_error == "fail":
                     raise _at_its_row(outcome)
-                if self.failed == self.done:
+                if self.failed == self.done and self.only is None:  # else it is known to be the rows
                     first_errors.append(outcome.error)
                 yield outcome
                 if len(first_errors) == self.failed == _ALIKE:
@@ -198,8 +200,10 @@ class Job:
 
     def _rows(self) -> Iterator[Row]:
         number = first = self.engine.rows_before
-        for number, record in enumerate(islice(self.records, first, None), first + 1):
-            yield to_row(self._checked(record), number, self.columns, self.parameters, self._prepared)
+        end = None if self.only is None else max(self.only, default=0)
+        for number, record in enumerate(islice(self.records, first, end), first + 1):
+            if self.only is None or number in self.only:
+                yield to_row(self._checked(record), number, self.columns, self.parameters, self._prepared)
         self._last = number
 
     def _checked(self, record: Record) -> Record:

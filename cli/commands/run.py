@@ -62,6 +62,7 @@ def run(
     flatten: opt.FlattenOpt = False,
     force: opt.ForceOpt = False,
     resume: opt.ResumeOpt = False,
+    retry_errors: opt.RetryErrorsOpt = False,
     quiet: opt.QuietOpt = False,
     on_error: opt.OnErrorOpt = None,
     max_errors: opt.MaxErrorsOpt = None,

@@ -23,7 +23,7 @@ from pipesmith.pipelines.errors import OutputError
 from pipesmith.pipelines.names import nearest
 from pipesmith.pipelines.records.compression import COMPRESSIONS, compressed, format_ending
 from pipesmith.pipelines.records.formats import Format, NewColumnsError, Sink, formats
-from pipesmith.pipelines.records.partial import PART, Partial, checksum, read_partial
+from pipesmith.pipelines.records.partial import AGAIN, PART, Partial, checksum, read_partial
 from pipesmith.pipelines.records.record import Row, WriteOptions
 
 
@@ -59,6 +59,8 @@ class OutputFile:
         force: whether an existing file is replaced.
         streamed: whether rows are written as they come, if the format can; else all at once at the end.
         resume: whether an unfinished file is gone on with: `kept` says what it holds, and `go_on` opens it.
+        part: what its name ends in until it is complete. If that ends in `AGAIN`, its rows are in the file that it
+            replaces as well: nothing is left of it if it is abandoned.
 
     Raises:
         OutputError: the file exists and `force` is not given, its folder cannot be written to, or its ending says no
@@ -74,6 +76,7 @@ class OutputFile:
         force: bool = False,
         streamed: bool = True,
         resume: bool = False,
+        part: str = PART,
     ) -> None:
         if not str(path):
             raise OutputError("--output is empty.", hint="Name a file, such as results.jsonl.")
@@ -97,8 +100,9 @@ class OutputFile:
                 hint="Write to a file.",
             )
         beside = self._target if path.is_symlink() else path  # a rename does not reach another file system
-        self._final = Path(f"{beside}{PART}")
-        self.part = Path(f"{beside}{PART}.jsonl") if self._assembled else self._final
+        self._final = Path(f"{beside}{part}")
+        self.part = Path(f"{beside}{part}.jsonl") if self._assembled else self._final
+        self._is_copy = part.endswith(AGAIN)
         self.kept = self._kept() if resume and self._is_file and self.part.exists() else None
         if self.kept is None:
             self._refuse_existing()
@@ -115,6 +119,7 @@ class OutputFile:
         if self.kept.columns:
             self._options = replace(self._options, columns=self.kept.columns, has_header=True)
         self._open(self.part, "r+b", self.kept.size)
+        Path(f"{self.part}{AGAIN}").unlink(missing_ok=True)  # of a run that was killed while it replaced rows
 
     @property
     def size(self) -> int:
@@ -163,12 +168,14 @@ class OutputFile:
             raise self._failed(error) from error
 
     def abandon(self) -> None:
-        """Leave the file partial; one without rows is removed."""
+        """Leave the file partial; one without rows, or whose rows are elsewhere as well, is removed."""
         if self._stream is None:
             return
         self._stream.close()
-        if not self.rows and self._is_file:
+        if self._is_file and (self._is_copy or not self.rows):
             self.part.unlink(missing_ok=True)
+        if self._is_copy:
+            self._final.unlink(missing_ok=True)
 
     def __enter__(self) -> OutputFile:
         return self
@@ -274,7 +281,7 @@ class OutputFile:
 
     def _failed(self, error: OSError) -> OutputError:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        kept = f" {self.rows:,} rows are in {self.part}." if self.rows and self._is_file else ""
+        kept = f" {self.rows:,} rows are in {self.part}." if self.rows and self._is_file and not self._is_copy else ""
         return OutputError(
             f"{self.path} cannot be written: {error.strerror or error}.{kept}",
             hint="Make room, or write elsewhere." if full else "Check the folder, or write elsewhere.",

@@ -14,7 +14,9 @@ from pipesmith.pipelines.errors import OutputError
 
 _ERROR = "error"  # the column of failed rows
 PART = ".part"
-PARTIAL = (PART, f"{PART}.jsonl", f"{PART}.wider", f"{PART}.journal")
+AGAIN = ".again"  # after the name of a file, or PART: what takes its place when it is whole
+_PARTS = (PART, f"{PART}{AGAIN}")
+PARTIAL = tuple(part + ending for part in _PARTS for ending in ("", ".jsonl", ".wider", f".jsonl{AGAIN}", ".journal"))
 
 
 def is_partial(path: Path) -> bool:
