@@ -9,6 +9,7 @@ from typing import Any
 
 from pipesmith.cli import output
 from pipesmith.cli.inputs import Feed, InputOptions
+from pipesmith.pipelines.engine import Statistics
 from pipesmith.pipelines.names import counted
 
 _FIRST, _EVERY = 1.0, 5.0  # seconds until anything is shown, and between lines where stderr is no terminal
@@ -82,6 +83,18 @@ class Progress:
         """Return one sentence on the whole run."""
         where = f" -> {about}" if about else ""
         return f"{counted(self.done, 'row')} in {_duration(self.seconds)} ({_rate(self.rate)}){self._failures()}{where}"
+
+    def batches(self, done: Statistics, pipe: Any) -> str:
+        """Return one sentence on how rows were batched, and in what the model ran."""
+        where = f"{str(getattr(pipe.model, 'dtype', '')).removeprefix('torch.')} on {pipe.device}"
+        if done.batches in (0, done.rows):
+            return f"Row by row; {where}."
+        unit = "tokens" if done.tokens else "rows"
+        found = f"{counted(done.batches, 'batch', plural='batches')} of up to {done.budgets.get(unit, 0):,} {unit}"
+        if done.tokens:
+            rate = done.tokens / max(self.seconds, 1e-9)
+            found += f", {done.padding:.0%} padding, {rate:,.0f} tokens/s"
+        return f"{found}; {where}."
 
     def _failures(self) -> str:
         return f", {self.failed:,} failed" if self.failed else ""

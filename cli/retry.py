@@ -13,6 +13,7 @@ from pipesmith.pipelines.earlier import Earlier, find_earlier
 from pipesmith.pipelines.errors import ParameterError
 from pipesmith.pipelines.jobs import ErrorPolicy, Job, Outcome
 from pipesmith.pipelines.journal import check_output, check_same
+from pipesmith.pipelines.names import WAS, counted
 
 
 def earlier_output(options: OutputOptions, policy: ErrorPolicy) -> Earlier | None:
@@ -59,7 +60,7 @@ def run_again(earlier: Earlier, job: Job, run: Mapping[str, Any], options: Outpu
     else:
         output.note(f"{options.file} is finished: nobody can tell whether parameters and model are those of its run.")
 
-    def counted(outcome: Outcome) -> Outcome:
+    def shown(outcome: Outcome) -> Outcome:
         progress.update(job.done, job.failed)
         return outcome
 
@@ -67,7 +68,7 @@ def run_again(earlier: Earlier, job: Job, run: Mapping[str, Any], options: Outpu
     file = earlier.again()
     try:
         with output.interruptible(job.stop), closing(iter(job)) as outcomes:
-            for row in earlier.replaced(map(counted, outcomes)):
+            for row in earlier.replaced(map(shown, outcomes)):
                 file.write(row)
             next(outcomes, None)  # the last one may have been one too many
         if earlier.partial is None:
@@ -82,11 +83,9 @@ def run_again(earlier: Earlier, job: Job, run: Mapping[str, Any], options: Outpu
         raise
     finally:
         journal.close()
-    output.note(f"{_rows(job.done)} run again: {job.done - job.failed:,} succeeded, {job.failed:,} failed again.")
+    output.note(
+        f"{counted(job.done, 'row', WAS)} run again: {job.done - job.failed:,} succeeded, {job.failed:,} failed again."
+    )
     if job.stop.is_set() and (earlier.partial is not None or job.done < len(job.only)):
         output.note("The same command goes on.")
         raise KeyboardInterrupt
-
-
-def _rows(count: int) -> str:
-    return "1 row was" if count == 1 else f"{count:,} rows were"

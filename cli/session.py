@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
 
@@ -17,7 +17,7 @@ from pipesmith.cli.inputs import Feed, InputOptions, open_feed
 from pipesmith.cli.progress import Progress
 from pipesmith.cli.results import OutputOptions, attachments_of, open_results, refuse_input
 from pipesmith.pipelines import compat, journal
-from pipesmith.pipelines.engine import EngineOptions, Statistics
+from pipesmith.pipelines.engine import EngineOptions
 from pipesmith.pipelines.engine.windows import window_start
 from pipesmith.pipelines.errors import InputError, ParameterError, ProjectError
 from pipesmith.pipelines.hub import is_repo_id
@@ -30,50 +30,42 @@ from pipesmith.pipelines.records.record import Record
 from pipesmith.pipelines.targets import LoadOptions
 
 
+@dataclass
 class RunSession:
-    """A task, how to load it, and the parameters of its call.
+    """A task, its inputs, and where results go.
 
     Args:
         name: the task as the user wrote it.
         request: what was read of it.
-        options: how to load it.
+        loading: how to load it.
         parameters: of the call; the project's settings fill in what is not given.
+        inputs: what is run.
+        results: where results go.
+        policy: what a failed row does.
+        engine: how rows are batched.
         verbose: whether libraries may talk on stderr.
     """
 
-    def __init__(
-        self,
-        name: str,
-        request: TaskRequest,
-        options: LoadOptions,
-        parameters: Mapping[str, Any],
-        *,
-        verbose: bool = False,
-    ) -> None:
-        self._name = name
-        self._request = request
-        self._options = options
-        self._parameters = {**project_parameters(request), **parameters}
-        self._verbose = verbose
+    name: str
+    request: TaskRequest
+    loading: LoadOptions
+    parameters: Mapping[str, Any]
+    inputs: InputOptions
+    results: OutputOptions
+    policy: ErrorPolicy
+    engine: EngineOptions
+    verbose: bool = False
+
+    def __post_init__(self) -> None:
+        self.parameters = {**project_parameters(self.request), **self.parameters}
         self._pipe: Any = None  # loaded once
         self._said: set[str] = set()
 
-    def run(
-        self,
-        ctx: typer.Context,
-        inputs: InputOptions,
-        results: OutputOptions,
-        policy: ErrorPolicy,
-        engine: EngineOptions,
-    ) -> int:
+    def run(self, ctx: typer.Context) -> int:
         """Run every row and write what becomes of it.
 
         Args:
             ctx: the command, whose help is printed if there is no input at all.
-            inputs: what is run.
-            results: where results go.
-            policy: what a failed row does.
-            engine: how rows are batched.
 
         Returns:
             The exit code: 3 if rows failed, else 0.
@@ -82,11 +74,12 @@ class RunSession:
             PipeError: an option, a file or the model is wrong, or the policy ends the run.
             KeyboardInterrupt: the run was interrupted; the batch in hand is written.
         """
+        inputs, results, policy = self.inputs, self.results, self.policy
         if results.retry_errors:
-            code = self._retry(ctx, inputs, results, policy, engine)
+            code = self._retry(ctx)
             if code is not None:
                 return code
-        feed = self._feed(ctx, inputs, results)
+        feed = self._feed(ctx)
         with (
             feed.files or nullcontext(),
             output.results_stream(until_exit=True) as stream,
@@ -96,10 +89,10 @@ class RunSession:
             job = None
             first = next(feed.rows, None) if results.as_rows else None
             if first or not results.as_rows:
-                job = self._job(feed, inputs, results, target.attach, policy, engine, first)
-                run = self._identity(job, feed, inputs, results, engine) if results.file else {}
+                job = self._job(feed, target.attach, first)
+                run = self._identity(job, feed) if results.file else {}
                 job.done_before, failed_before = target.begin(run)
-                job.engine = replace(job.engine, rows_before=window_start(job.done_before, engine))
+                job.engine = replace(job.engine, rows_before=window_start(job.done_before, self.engine))
                 progress.start(job.done_before, failed_before)
                 with output.interruptible(job.stop):
                     for outcome in job:
@@ -112,23 +105,19 @@ class RunSession:
                     raise KeyboardInterrupt
         if results.as_rows:
             output.note(progress.summary(target.about))
+            if job is not None:
+                output.note(progress.batches(job.statistics, job.pipe))
         self._tell(job)
         is_kept = results.file is not None and results.file.is_file() and not (feed.files and feed.files.is_live)
         if progress.failed and is_kept and policy.on_error == "record":
             output.note("The same command with --resume --retry-errors runs the failed rows again.")
         return 3 if progress.failed else 0
 
-    def _retry(
-        self,
-        ctx: typer.Context,
-        inputs: InputOptions,
-        results: OutputOptions,
-        policy: ErrorPolicy,
-        engine: EngineOptions,
-    ) -> int | None:
+    def _retry(self, ctx: typer.Context) -> int | None:
         """Run the failed rows of an earlier output again; return the exit code if no others are to be run."""
-        earlier = retry.earlier_output(results, policy)
-        feed = self._feed(ctx, inputs, results)
+        results = self.results
+        earlier = retry.earlier_output(results, self.policy)
+        feed = self._feed(ctx)
         with feed.files or nullcontext():
             if earlier is None or results.file is None:
                 return None
@@ -139,26 +128,24 @@ class RunSession:
         if not failed:
             output.note(f"No row of {earlier.path} has failed: none is run again.")
             return None if earlier.partial is not None else 0
-        feed = self._feed(ctx, inputs, results)
+        feed = self._feed(ctx)
         with (
             feed.files or nullcontext(),
             output.results_stream(until_exit=True),
-            Progress(feed, len(failed)) as progress,
+            Progress(feed, replace(self.inputs, skip=0, limit=len(failed))) as progress,
         ):
-            attach = attachments_of(results).save
+            save = attachments_of(results).save
             first = next(feed.rows, None)
-            job = self._job(
-                feed, inputs, results, lambda value, name, row: attach(value, name=name, row=row), policy, engine, first
-            )
+            job = self._job(feed, lambda value, name, row: save(value, name=name, row=row), first)
             job.only = failed
-            retry.run_again(earlier, job, self._identity(job, feed, inputs, results, engine), results, progress)
+            retry.run_again(earlier, job, self._identity(job, feed), results, progress)
         self._tell(job)
         return None if earlier.partial is not None else 3 if job.failed else 0
 
-    def _feed(self, ctx: typer.Context, inputs: InputOptions, results: OutputOptions) -> Feed:
+    def _feed(self, ctx: typer.Context) -> Feed:
         """Open the inputs; what there is to say of them is said once."""
-        feed = open_feed(ctx, self._request, inputs, self._options.access, self._say_once)
-        if results.resume and feed.files is not None and feed.files.is_live:
+        feed = open_feed(ctx, self.request, self.inputs, self.loading.access, self._say_once)
+        if self.results.resume and feed.files is not None and feed.files.is_live:
             raise ParameterError("stdin cannot be resumed: what was read of it is gone.", hint="Use a file.")
         return feed
 
@@ -167,15 +154,14 @@ class RunSession:
             self._said.add(text)
             output.note(text)
 
-    def _identity(
-        self, job: Job, feed: Feed, inputs: InputOptions, results: OutputOptions, engine: EngineOptions
-    ) -> dict[str, Any]:
+    def _identity(self, job: Job, feed: Feed) -> dict[str, Any]:
         """Return what an unfinished output must have been made from, to be gone on with."""
         files = [(one.name, one.path) for one in feed.files.inputs] if feed.files else []
+        inputs, results, engine = self.inputs, self.results, self.engine
         reading = inputs.reading
         return journal.plain(
             {
-                "task": self._name,
+                "task": self.name,
                 "input": journal.describe_files(files) if files else list(inputs.arguments),
                 "--input-format": inputs.format,
                 "--split": inputs.split,
@@ -190,7 +176,7 @@ class RunSession:
                 "--sample": inputs.sample,
                 "--seed": inputs.seed,
                 "columns": str(feed.columns),
-                "parameters": self._parameters,
+                "parameters": self.parameters,
                 "model": journal.describe_model(job.pipe),
                 "code": journal.describe_code(job.pipe),
                 "--keep": results.keep,
@@ -204,50 +190,32 @@ class RunSession:
         )
 
     def _tell(self, job: Job | None) -> None:
-        """Say why the first row failed; with --verbose what the engine chose, and what was supplied for old code."""
+        """Say why the first row failed, and with --verbose what was supplied for old code."""
         if job is not None and job.first_error is not None:
             output.note(f"The first that failed: {job.first_error.message}")
             if job.first_error.hint:
                 output.note(f"Hint: {job.first_error.hint}")
-        if self._verbose:
-            self._tell_choices(job.statistics if job else None)
+        if self.verbose:
+            for name in compat.used():
+                output.note(f"Supplied for code written for transformers 4: {name}.")
 
-    def _tell_choices(self, statistics: Statistics | None) -> None:
-        if statistics is not None and statistics.batches:
-            budgets = ", ".join(f"{size:,} {unit}" for unit, size in statistics.budgets.items())
-            output.note(
-                f"{statistics.batches:,} batches of {statistics.rows:,} rows, {statistics.padding:.0%} padding, "
-                f"{statistics.tokens / max(statistics.forward_seconds, 1e-9):,.0f} tokens/s in the model; "
-                f"a batch holds up to {budgets}."
-            )
-        for name in compat.used():
-            output.note(f"Supplied for code written for transformers 4: {name}.")
-
-    def _job(
-        self,
-        feed: Feed,
-        inputs: InputOptions,
-        results: OutputOptions,
-        attach: Callable[[Any, str, int], Any],
-        policy: ErrorPolicy,
-        engine: EngineOptions,
-        first: Record | None,
-    ) -> Job:
+    def _job(self, feed: Feed, attach: Callable[[Any, str, int], Any], first: Record | None) -> Job:
         """Load the pipeline, and put rows, parameters and media together for it."""
+        inputs, results = self.inputs, self.results
         pipe = self._pipe = self._load() if self._pipe is None else self._pipe
-        signature = self._request.signature
+        signature = self.request.signature
         known = [parameter.name for parameter in signature.parameters] if signature else []
-        for text in check_parameters(pipe, {**self._parameters, **_unknown_of_row(first, feed, known)}, known):
+        for text in check_parameters(pipe, {**self.parameters, **_unknown_of_row(first, feed, known)}, known):
             self._say_once(text)
         return Job(
             pipe,
             chain([first] if first else [], feed.rows),
             feed.columns,
-            self._parameters,
-            policy,
+            self.parameters,
+            self.policy,
             prepare=MediaInputs(
                 pipe,
-                kind=self._request.target.entry.type,
+                kind=self.request.target.entry.type,
                 allow_private_urls=inputs.allow_private_urls,
                 asked=feed.typed,
                 limit=inputs.reading.max_row_bytes,
@@ -258,22 +226,22 @@ class RunSession:
             flatten=results.flatten,
             # What was typed is a handful of rows: each is run as it would be alone, to the last digit.
             engine=replace(
-                engine,
-                is_deterministic=engine.is_deterministic or feed.files is None,
+                self.engine,
+                is_deterministic=self.engine.is_deterministic or feed.files is None,
                 live=feed.files is not None and feed.files.is_live,
             ),
         )
 
     def _load(self) -> Any:
         # A download shows its own progress.
-        with output.status(f"Loading {self._name} ...", hidden=self._is_remote()), _no_garbage_collection():
-            if not self._verbose:
+        with output.status(f"Loading {self.name} ...", hidden=self._is_remote()), _no_garbage_collection():
+            if not self.verbose:
                 quiet.transformers()
-            return load(self._request.target, self._options)
+            return load(self.request.target, self.loading)
 
     def _is_remote(self) -> bool:
-        default = self._request.target.model
-        return is_repo_id(self._options.model or (default.model if default else ""))
+        default = self.request.target.model
+        return is_repo_id(self.loading.model or (default.model if default else ""))
 
 
 def _unknown_of_row(record: Record | None, feed: Feed, known: Sequence[str]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-IS, HAS = ("is", "are"), ("has", "have")
+IS, HAS, WAS = ("is", "are"), ("has", "have"), ("was", "were")
 
 
 def nearest(name: str, known: Iterable[str], count: int = 3) -> list[str]:
@@ -26,9 +26,9 @@ def _likeness(name: str, other: str) -> float:
     return difflib.SequenceMatcher(None, name, other).ratio()
 
 
-def counted(count: int, what: str, verb: tuple[str, str] | None = None) -> str:
+def counted(count: int, what: str, verb: tuple[str, str] | None = None, *, plural: str | None = None) -> str:
     """Return "1 row" or "2,000 rows", with a verb ("is", "are") in its number if one is given."""
-    text = f"{count:,} {what if count == 1 else what + 's'}"
+    text = f"{count:,} {what if count == 1 else plural or what + 's'}"
     return text if verb is None else f"{text} {verb[count != 1]}"
 
 

@@ -98,6 +98,7 @@ def run(
 
     output.set_verbose(verbose)
     output.set_quiet(quiet)
-    inputs_asked = input_options(ctx)
-    session = RunSession(task, task_request(ctx), load_options(ctx), call_parameters(ctx), verbose=verbose)
-    return session.run(ctx, inputs_asked, output_options(ctx, inputs_asked), error_policy(ctx), engine_options(ctx))
+    request, inputs_asked = task_request(ctx), input_options(ctx)
+    how = output_options(ctx, inputs_asked), error_policy(ctx), engine_options(ctx)
+    session = RunSession(task, request, load_options(ctx), call_parameters(ctx), inputs_asked, *how, verbose=verbose)
+    return session.run(ctx)
