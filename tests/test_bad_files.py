@@ -185,6 +185,39 @@ def test_a_second_file_that_is_bad_is_one_bad_row(echo: Echo) -> None:
     assert rows()[1]["error"]["message"] == "b.csv: 2 columns have the name 'text'."
 
 
+def test_a_first_file_that_is_bad_is_one_bad_row(echo: Echo) -> None:
+    put("cut.parquet", parquet(["a", "b"])[:-10])
+    put("cut.csv.gz", gzip.compress(b"")[:-9])
+    put("good.csv", "id,text\n1,one\n")
+    put("more.csv", "id,text\n2,two\n")
+    names = ["cut.parquet", "cut.csv.gz", "good.csv", "cut.parquet", "more.csv"]
+    ran = echo(*(flag for name in names for flag in ("--input", name)))
+    assert ran.code == 3 and "5 rows in" in ran.err and "3 failed" in ran.err
+    assert [row["result"] and row["result"]["echo"] for row in rows()] == [None, None, "one", None, "two"]
+    assert [row["error"]["file"] for row in rows() if "error" in row] == ["cut.parquet", "cut.csv.gz", "cut.parquet"]
+    assert rows()[0]["error"]["message"] == "cut.parquet is cut short: parquet's footer is missing at its end."
+
+    ran = echo("--input", "cut.parquet", "--input", "cut.csv.gz", output="none.jsonl")
+    assert ran.code == 1 and told(ran)[0].startswith("cut.parquet is cut short")
+    ran = echo("--input", "cut.parquet", "--input", "good.csv", "--on-error", "fail", output="none.jsonl")
+    assert ran.code == 1 and told(ran)[0].startswith("cut.parquet is cut short")
+    put("empty.csv", "")
+    for name in ("empty.csv", "missing.csv"):
+        ran = echo("--input", "good.csv", "--input", name, output="none.jsonl")
+        assert ran.code == 1 and name in told(ran)[0]
+    assert list(Path().glob("none*")) == []
+
+
+def test_a_row_over_the_limit_makes_up_no_rows(echo: Echo) -> None:
+    put("in.csv", 'id,text\n1,a\n2,"%s"\n3,c\n' % ("y,y\n" * 75_000))
+    put("in.json", json.dumps([{"text": "a"}, {"text": "y" * 300_000}, {"text": "c"}]))
+    for name in ("in.csv", "in.json"):
+        ran = echo("--input", name, "--max-row-bytes", "1000", "--force")
+        assert ran.code == 3 and "3 rows in" in ran.err
+        assert [row["result"] and row["result"]["echo"] for row in rows()] == ["a", None, "c"]
+        assert "the row is larger than 1,000 bytes." in rows()[1]["error"]["message"]
+
+
 def test_columns_that_change_their_type(echo: Echo) -> None:
     import pyarrow.parquet as pq
 
@@ -239,7 +272,8 @@ def test_hints_mend(echo: Echo, name: str, content: str | bytes, flags: list[str
         (["--input", "pairs.csv", "--split", "test"], 2, "--split is of a data set", ""),
         (["--split", "test", "hello"], 2, "--split is of a data set", ""),
         (["--column", "text=a", "hello"], 2, "--column maps columns of a file", ""),
-        (["--input", "-"], 1, "What stdin holds cannot be told", "--input-format"),
+        (["--input", "user/name"], 1, "user/name cannot be read: there is no folder user.", "--split"),
+        (["--input", "notes/name"], 1, "There is no file notes/name.", "hf://datasets/notes/name"),
         (["--input", "empty.csv"], 1, "empty.csv is empty.", ""),
     ],
 )

@@ -320,6 +320,45 @@ def test_no_bad_file_ends_in_a_traceback(
     fuzz(check, 60, bad_files(), st.sampled_from(OUT))
 
 
+# Rows over the limit
+
+PARTS = ["x", "y,y\n", '"', '""\n', "\r\n", "\\", '\\"', "é", "},", "]\n", "{[", "a\tb\n", ' "x",1\n"']
+
+
+@st.composite
+def mixed_files(draw: st.DrawFn) -> tuple[str, bytes, list[str | None]]:
+    """Return a format, a file of which a row is small or hundreds of KB, and the small texts, None for the others."""
+    kind = draw(st.sampled_from(["txt", "csv", "csv", "tsv", "json", "json", "jsonl"]))
+    texts = draw(st.lists(LINES if kind == "txt" else NO_NUL, min_size=1, max_size=4))
+    rows: list[dict[str, Any]] = [{"id": "1", "text": text, "note": ""} for text in texts]
+    found: list[str | None] = list(texts)
+    for _ in range(draw(st.integers(1, 2))):
+        at = draw(st.integers(0, len(rows)))
+        parts = draw(st.lists(st.sampled_from(PARTS), min_size=1, max_size=3))
+        cell = "".join(part * (draw(st.integers(3000, 400_000)) // len(part)) for part in parts)
+        cell = cell.replace("\n", " ").rstrip("\r") if kind == "txt" else cell
+        rows.insert(at, {"id": "1", "text": "x\n1,2" if kind != "txt" else "", "note": ""})
+        rows[at][draw(st.sampled_from(["text", "note"])) if kind != "txt" else "text"] = cell
+        found.insert(at, None)
+    if kind == "txt":
+        rows = [{"text": row["text"]} for row in rows]
+    return kind, b"".join(pieces(kind, rows, odd=draw(st.booleans()))), found
+
+
+def test_a_row_over_the_limit_is_one_bad_row(fuzz: Callable[..., None], tmp_path: Path) -> None:
+    def check(file: tuple[str, bytes, list[str | None]], packing: str) -> None:
+        kind, content, texts = file
+        path = tmp_path / f"in.{kind}{packing}"
+        path.write_bytes(packed(content, packing))
+        with Records([path], ReadOptions(max_row_bytes=1000)) as opened:
+            records = list(opened)
+        assert [record.values["text"] if record.error is None else None for record in records] == texts
+        assert all(record.error is None or "larger than 1,000 bytes" in record.error.message for record in records)
+        assert [record.row for record in records] == list(range(1, len(texts) + 1))
+
+    fuzz(check, 60, mixed_files(), PACKINGS)
+
+
 def is_sentence(error: InputError, name: str) -> bool:
     return name in error.message and error.message.endswith(".") and "\n" not in error.message
 

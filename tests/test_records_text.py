@@ -11,7 +11,6 @@ import os
 import random
 import tracemalloc
 from collections.abc import Callable
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -402,21 +401,51 @@ def test_a_wrong_byte_inside_a_cell_of_several_lines_spoils_its_row_alone() -> N
     assert bad.values["b"] == "2" and last.values == {"a": "3", "b": "4"}
 
 
-def test_a_quote_that_is_never_closed_does_not_fill_the_memory(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "end,words", [(b'",1\n3,4\n', "the row is larger than 200,000"), (b"", "a quote is opened and never closed")]
+)
+def test_a_row_of_many_lines_over_the_limit_is_one_bad_row_and_never_in_memory(
+    tmp_path: Path, end: bytes, words: str
+) -> None:
     path = tmp_path / "x.csv"
     with path.open("wb") as file:
-        file.write(b'a,b\n"open,1\n')
+        file.write(b'a,b\n1,2\n"open,1\n')
         for _ in range(100):
-            file.write(b"x,2\n" * 20_000)
+            file.write((b"x,2" * 13 + b"\n") * 2000 + b'"",y\n')
+        file.write(end)
     tracemalloc.start()
     with Source("x.csv", path) as source:
-        first, second, *rest = islice(open_rows(source, max_row_bytes=200_000).records, 1000)
+        first, large, *last = open_rows(source, max_row_bytes=200_000).records
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 8_000_000
-    assert "row 1, line 2: the row is larger than 200,000 bytes" in sentence(first)
-    assert second.values == {"a": "x", "b": "2"} and second.line is not None and second.line > 50_000
-    assert len(rest) == 998 and rest[-1].error is None
+    assert sentence(large).startswith(f"x.csv, row 2, line 3: {words}") and large.values == {}
+    assert first.values == {"a": "1", "b": "2"}
+    assert [(row.values, row.row, row.line) for row in last] == ([({"a": "3", "b": "4"}, 3, 200_105)] if end else [])
+
+
+@pytest.mark.parametrize("size", [2000, 70_000, 300_000, 3_000_000])
+@pytest.mark.parametrize(
+    "large",
+    [
+        '2,"{}\nfalse,row\n"',  # the quote opens in a line that is too large itself
+        '2,"false,row\n{}"',
+        '2,"false,row\n{}\nfalse,row"',
+        '2,"""{}"",\n""\nfalse,row"',
+        '"{0}\n{0}","\n{0}"',
+    ],
+)
+def test_quotes_of_a_row_over_the_limit_count(large: str, size: int) -> None:
+    for unit in ("y", "y,y\n", '""'):
+        text = large.format(unit * (size // len(unit)))
+        first, bad, last = read(f"a,b\n1,2\n{text}\n3,4\n".encode(), "x.csv", max_row_bytes=1000)
+        assert "x.csv, row 2, line 3: the row is larger than 1,000 bytes" in sentence(bad)
+        assert (first.values, last.values) == ({"a": "1", "b": "2"}, {"a": "3", "b": "4"})
+        assert last.row == 3 and last.line == 4 + text.count("\n")
+    assert [row.values for row in read(b'a\n"' + b"x" * 20 + b'\n"1\n', "x.csv", quoting="none", max_row_bytes=10)] == [
+        {},
+        {"a": '"1'},
+    ]
 
 
 # json and jsonl
@@ -480,18 +509,60 @@ def test_json_lines_under_the_name_of_json() -> None:
         (b'[{"a": 1}\n', "row 2, line 2, column 1: the array is never closed"),
         (b'[{"a": 1}, {"a": "cut', "row 2, line 1, column 18: not valid JSON (Unterminated string"),
         (b'[{"a": 1}, ]', "row 2, line 1, column 12: not valid JSON (Expecting value)"),
-        (b'[{"a": 1}, ' + b"9" * 5000 + b"]", "row 2, line 1, column 12: not valid JSON (Exceeds the limit"),
-        (b'[{"a": 1}, ' + b"[" * 100_000, "row 2, line 1, column 12: it is nested too deeply"),
-        (b'[{"a": 1}, "' + b"x" * 3000 + b'", 3]', "row 2, line 1, column 12: the row is larger than 2,000 bytes"),
     ],
 )
 def test_a_broken_json_file_keeps_the_rows_before(content: bytes, words: str) -> None:
-    limit = {"max_row_bytes": 2000} if "larger" in words else {}
     for stream in (io.BytesIO(content), Trickle(content, lambda: 1000)):
         with Source("rows.json", stream=stream) as source:  # type: ignore[arg-type]
-            *rows, bad = open_rows(source, **limit).records
+            *rows, bad = open_rows(source).records
         assert good(rows) == [{"a": 1}]
         assert f"rows.json, {words}" in sentence(bad) and bad.row == 2
+        assert sentence(bad).endswith(". Nothing can be read from row 2 on.")
+
+
+@pytest.mark.parametrize(
+    "element,words",
+    [
+        (b'"' + b"x" * 3000 + b'"', "the row is larger than 2,000 bytes"),
+        (json.dumps({"}": ['a"],\\'] * 700, "b": [{"c": "[{"}] * 70}).encode(), "the row is larger than 2,000 bytes"),
+        (b"[" + b"\n1,{}," * 40_000 + b"[]]", "the row is larger than 2,000 bytes"),
+        (b'"' + b'\\"\\\\' * 100_000 + b'"', "the row is larger than 2,000 bytes"),
+        (b"9" * 5000, "the row is larger than 2,000 bytes"),
+        (b"9" * 4500, "not valid JSON (Exceeds the limit"),
+        (b"[" * 100_000 + b"]" * 100_000, "it is nested too deeply"),
+    ],
+)
+def test_a_json_element_that_cannot_be_taken_is_one_bad_row(element: bytes, words: str) -> None:
+    limit = {"max_row_bytes": 2000} if "larger" in words else {}
+    for content in (b'[{"a": 1},\n%s , {"a": 3}]' % element, b'{"a":\n1}\n%s\n{"a": 3}' % element):
+        if content[:1] == b"{" and element[:1] == b"9":  # only commas stand after a number
+            continue
+        for size in (2**20, 1000, 7):
+            with Source("rows.json", stream=Trickle(content, lambda size=size: size)) as source:  # type: ignore[arg-type,misc]
+                first, bad, last = open_rows(source, **limit).records
+            assert (first.values, last.values, last.row) == ({"a": 1}, {"a": 3}, 3)
+            assert f"rows.json, row 2, line {bad.line}: {words}" in sentence(bad)
+            assert last.line == content.count(b"\n") + 1
+    *rows, bad, end = read(b'[{"a": 1}, ' + element[:-1], "rows.json", **limit)
+    assert good(rows) == [{"a": 1}] and words in sentence(bad)
+    assert "row 3" in sentence(end) and "the array is never closed. Nothing can be read" in sentence(end)
+
+
+def test_a_json_element_over_the_limit_is_never_in_memory(tmp_path: Path) -> None:
+    path = tmp_path / "rows.json"
+    with path.open("wb") as file:
+        file.write(b'[1, {"a": "')
+        for _ in range(400):
+            file.write(b"x" * 100_000)
+        file.write(b'"}, 3]')
+    tracemalloc.start()
+    with Source("rows.json", path) as source:
+        first, large, last = open_rows(source, max_row_bytes=200_000).records
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 8_000_000
+    assert "row 2, line 1: the row is larger than 200,000 bytes" in sentence(large)
+    assert [first.values, last.values] == [{"input": 1}, {"input": 3}]
 
 
 def test_json_that_is_none() -> None:

@@ -11,11 +11,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support import ECHO_PIPELINE, Ran, write
+
+from pipesmith.pipelines.records import Format, OutputFile
+from pipesmith.pipelines.records.formats import csv as formats_csv
+from pipesmith.pipelines.records.formats import formats
 
 pytestmark = pytest.mark.both_lines
 Pipe = Callable[..., Ran]
@@ -151,6 +156,68 @@ def test_stdin_in_a_format(pipe: Pipe, echo: list[str]) -> None:
     ]
     ran = pipe(*echo, "--input", "-", "--input-format", "csv", "--no-header", stdin="a\nb\n")
     assert [row["result"]["echo"] for row in ran.rows] == ["a", "b"]
+
+
+def test_stdin_without_a_format(pipe: Pipe, echo: list[str]) -> None:
+    for content in ("a\nb, c\n", '{"text": "a"}\n{"text": "b, c"}\n', '[{"text": "a"},\n{"text": "b, c"}]'):
+        ran = pipe(*echo, "--input", "-", stdin=content)
+        assert [row["result"]["echo"] for row in ran.rows] == ["a", "b, c"], ran.err
+    ran = pipe(*echo, "--input", "-", stdin="a\0b")
+    assert ran.code == 1 and "What stdin holds cannot be told" in ran.err and "--input-format" in ran.err
+
+
+@pytest.mark.parametrize("pad", [0, 5000])
+@pytest.mark.parametrize(
+    ("name", "content", "texts"),
+    [
+        ("in.csv", '{"text": "a"}', ["a"]),
+        ("in.tsv", '\n{"text": "a"}\n{"text": "b"}\n', ["a", "b"]),
+        ("in.jsonl", '[{"text": "a"}, {"text": "b"}]', ["a", "b"]),
+        ("in.jsonl", '[\n  {"text": "a"},\n  {"text": "b"}\n]\n', ["a", "b"]),
+        ("in.ndjson", '[{"text": "a"},\n{"text": "b"}]', ["a", "b"]),
+        ("in.json", '{"text": "a"}\n{"text": "b"}\n', ["a", "b"]),
+    ],
+)
+def test_content_wins_over_the_name(
+    pipe: Pipe, echo: list[str], name: str, content: str, texts: list[str], pad: int
+) -> None:
+    Path(name).write_text(content.replace('"a"', f'"a", "pad": "{"x" * pad}"'))
+    ran = pipe(*echo, "--input", name)
+    assert ran.code == 0 and [row["result"]["echo"] for row in ran.rows] == texts, ran.err
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "flags", "inputs"),
+    [
+        ("in.csv", "{id},{text}\n1,a\n", ["--column", "text={text}"], ["a"]),
+        ("in.csv", '"{""id"": 1}",text\n1,a\n', [], ["a"]),
+        ("in.csv", '{"id": 1},text\n1,a\n', [], ["a"]),
+        ("in.csv", "[id],[text]\n1,a\n", ["--column", "text=[text]"], ["a"]),
+        ("in.csv", '{"text": "a"}\n{"text": "b"}\n', ["--no-header"], ['{"text": "a"}', '{"text": "b"}']),
+        ("in.csv", '{"text": "a"}\nb\n', ["--input-format", "csv", "--column", 'text={"text": "a"}'], ["b"]),
+        ("in.txt", '{"text": "a"}\n', [], ['{"text": "a"}']),
+        ("in.jsonl", '["a"]\n["b", "b"]\n', [], [["a"], ["b", "b"]]),
+        ("in.jsonl", f'["{"a" * 5000}"]\n["b"]\n', [], [["a" * 5000], ["b"]]),
+        ("in.jsonl", '["a"]\n', ["--input-format", "jsonl"], [["a"]]),
+    ],
+)
+def test_the_name_is_right(
+    pipe: Pipe, echo: list[str], name: str, content: str, flags: list[str], inputs: list[Any]
+) -> None:
+    Path(name).write_text(content)
+    Path(f"{name}.gz").write_bytes(gzip.compress(content.encode()))
+    for file in (name, f"{name}.gz"):
+        ran = pipe(*echo, "--input", file, *flags)
+        assert ran.code == 0 and [row["result"]["echo"] for row in ran.rows] == inputs, ran.err
+
+
+def test_files_that_are_left_out_are_counted(pipe: Pipe, echo: list[str]) -> None:
+    write(Path(), {"data/a.csv": "text\none\n", "data/b.csv": "", "data/readme": "?"})
+    ran = pipe(*echo, "--input", "data")
+    assert "1 of 3 files is in another format" in ran.err and "1 empty file is left out, data/b.csv." in ran.err
+    write(Path(), {"data/c.csv": "", "data/license": "?"})
+    ran = pipe(*echo, "--input", "data")
+    assert "2 of 5 files are in another" in ran.err and "2 empty files are left out, data/b.csv first." in ran.err
 
 
 def test_several_files_and_folders(pipe: Pipe, echo: list[str]) -> None:
@@ -483,6 +550,35 @@ def test_no_partial_file_is_written_over(pipe: Pipe, echo: list[str]) -> None:
         ran = pipe(*echo, "--input", "in.csv", "--output", "out.csv", *flags)
         assert ran.code == 1 and "out.csv.part" in ran.err
     assert Path("out.csv.part").read_text() == "precious\n"
+
+
+def test_a_format_that_is_only_written_row_by_row(pipe: Pipe, echo: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    bars = Format(
+        "bars",
+        (".bars",),
+        partial(formats_csv.read, delimiter="|"),
+        sink=partial(formats_csv.CsvSink, delimiter="|"),
+        tabular=True,
+    )
+    monkeypatch.setitem(formats(), "bars", bars)
+    with OutputFile("rows.bars") as output:
+        output.write({"a": "1"})
+        assert Path("rows.bars.part").read_text() == "a\n1\n"
+        output.write({"b": "2"})  # the header is written again
+    assert Path("rows.bars").read_text() == "a|b\n1|\n|2\n"
+
+    write_rows(Path("in.jsonl"), [{"text": "a"}, {"text": "b", "note": "n"}])
+    assert pipe(*echo, "--input", "in.jsonl", "--output", "out.bars.gz").code == 0
+    text = gzip.decompress(Path("out.bars.gz").read_bytes()).decode()
+    assert [row["note"] for row in csv.DictReader(io.StringIO(text), delimiter="|")] == ["", "n"]
+    assert pipe(*echo, "--input", "in.jsonl", "--output", "out.bars", "--flatten").code == 0
+    assert Path("out.bars").read_text().splitlines()[0] == "text|result.echo|note|error"
+
+    Path("out.bars").rename("out.bars.part")
+    for flags, hint in (([], "--force starts again."), (["--resume"], "Leave --resume out; --force starts again.")):
+        ran = pipe(*echo, "--input", "in.jsonl", "--output", "out.bars", *flags)
+        assert ran.code == 1 and f"Hint: {hint}" in ran.err
+    assert "an unfinished file of bars cannot be gone on with" in ran.err and Path("out.bars.part").exists()
 
 
 def test_a_link_is_written_through(pipe: Pipe, echo: list[str]) -> None:

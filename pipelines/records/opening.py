@@ -58,7 +58,8 @@ class Input:
 class Records:
     """The rows of several inputs, one after another; a context manager.
 
-    The first input is opened at once, so that its columns are known; the others when their turn comes.
+    The first input that can be opened is so at once, so that its columns are known; those after it when their turn
+    comes. Of several inputs, one that cannot be opened is one bad row.
 
     Args:
         inputs: files, globs, folders, `-`, `hf://datasets/...`, or `user/name` with a split.
@@ -71,12 +72,12 @@ class Records:
         notify: told what a reader should know: files that are left out, files without rows.
 
     Attributes:
-        columns: of the first input; None where rows may differ.
+        columns: of the first input that can be opened; None where rows may differ.
         schema: the pyarrow.Schema of the input, if there is one alone and its format has types; else None.
-        has_nulls: whether the first input tells an empty text from nothing at all.
+        has_nulls: whether that input tells an empty text from nothing at all.
 
     Raises:
-        InputError: an input does not exist, is empty, or cannot be read at all.
+        InputError: an input does not exist or is empty, or none can be opened.
     """
 
     def __init__(
@@ -114,11 +115,12 @@ class Records:
         self._stack = ExitStack()
         self._source: Source | None = None
         self._finished_bytes = 0
+        self._unopened: list[InputError] = []  # of the first inputs, those that cannot be opened
         self._estimate: int | None = None
         self._count, self._is_read = 0, False
         with ExitStack() as stack:
             stack.callback(self.close)
-            self._reading = self._open(self.inputs[0])
+            self._reading = self._first_opened()
             stack.pop_all()
         self.columns = self._reading.columns
         # A second file may have columns of other types under the same names.
@@ -161,14 +163,18 @@ class Records:
         self._is_read = True
 
     def _rows(self) -> Iterator[Record]:
+        first = len(self._unopened)
         for number, one in enumerate(self.inputs):
-            if number:
-                self.close()
-                try:
+            try:
+                if number < first:
+                    raise self._unopened[number]
+                if number > first:
+                    self.close()
                     self._reading = self._open(one)
-                except InputError as error:  # the files before it have their results: this one is one bad row
-                    yield Record({}, 1, one.name, error=error)
-                    continue
+            except InputError as error:  # the other files have their results: this one is one bad row
+                self._finished_bytes += self._sizes[number] or 0
+                yield Record({}, 1, one.name, error=error)
+                continue
             is_empty = True
             for record in self._reading.records:
                 is_empty = False
@@ -215,7 +221,10 @@ class Records:
 
             if is_repo_id(text):
                 return [Input(text, None, "dataset")]
-        return [self._file(text, path)]
+        try:
+            return [self._file(text, path)]
+        except InputError as error:
+            raise InputError(error.message, hint=error.hint or _hint_of_dataset(text)) from error
 
     def _file(self, text: str, path: Path) -> Input:
         if path.is_file() and self._is_media(path):
@@ -251,7 +260,9 @@ class Records:
                 hint=f"Name a file, or a folder of files that end with {', '.join(sorted(known))}.",
             )
         if len(found) < len(files):
-            self._notify(f"{text}: {len(files) - len(found)} of {len(files)} files are in another format: left out.")
+            others = len(files) - len(found)
+            are = "is" if others == 1 else "are"
+            self._notify(f"{text}: {others} of {len(files)} files {are} in another format: left out.")
         return self._not_empty([(str(file), file) for file in found], text)
 
     def _not_empty(self, files: Sequence[tuple[str, Path]], where: str) -> list[Input]:
@@ -260,8 +271,24 @@ class Records:
         if len(empty) == len(files):
             raise InputError(f"{where}: every file is empty.")
         if empty:
-            self._notify(f"{where}: {len(empty)} empty files are left out, {next(iter(empty))} first.")
+            first, count = next(iter(empty)), len(empty)
+            what = (
+                f"1 empty file is left out, {first}"
+                if count == 1
+                else f"{count} empty files are left out, {first} first"
+            )
+            self._notify(f"{where}: {what}.")
         return [self._file(name, file) for name, file in files if name not in empty]
+
+    def _first_opened(self) -> Reading:
+        """Open the first input that can be, and keep the errors of those before it."""
+        for one in self.inputs:
+            try:
+                return self._open(one)
+            except InputError as error:
+                self.close()
+                self._unopened.append(error)
+        raise self._unopened[0]
 
     def _open(self, one: Input) -> Reading:
         if one.kind == "media":
@@ -271,7 +298,7 @@ class Records:
         self._source = self._stack.enter_context(self._opened_source(one))
         if one.kind == "stdin" and self._format in MEDIA:
             return self._medium(self._source)
-        return self._format_of(self._source).read(self._source, self._options)
+        return self._format_of(self._source, one).read(self._source, self._options)
 
     def _medium(self, source: Source) -> Reading:
         """Return the bytes of one image, sound or video as a row."""
@@ -306,7 +333,7 @@ class Records:
 
         return self._access or HubAccess()
 
-    def _format_of(self, source: Source) -> Format:
+    def _format_of(self, source: Source, one: Input) -> Format:
         """Return the format that is asked for, that the first bytes prove, that the ending says, or a likely one."""
         known = formats()
         if self._format is not None:
@@ -317,11 +344,14 @@ class Records:
         proven = [one for one in known.values() if one.binary and one.recognise is not None and one.recognise(head)]
         if proven and (by_ending is None or by_ending.binary or b"\0" in head):  # text may begin as a format does
             return proven[0]
-        if by_ending is not None:
-            return by_ending
         likely = [one for one in known.values() if not one.binary and one.recognise is not None and one.recognise(head)]
+        if by_ending is not None:
+            ruled_out = by_ending.rule_out is not None and by_ending.rule_out(_first_line(source, one), self._options)
+            return likely[0] if likely and ruled_out else by_ending
         if likely and not ending:
             return likely[0]
+        if one.kind == "stdin" and b"\0" not in head:
+            return known["txt"]
         raise InputError(
             f"What {source.name} holds cannot be told from its name or its first bytes.",
             hint=f"Say it: --input-format {'|'.join(input_formats())}",
@@ -346,6 +376,18 @@ def _lines_in(file: Path | None) -> int | None:
     return round(lines * size / len(head)) if lines else None
 
 
+def _first_line(source: Source, one: Input) -> bytes:
+    """Return the first bytes of an input, and more of them where its first line is longer and it is a plain file."""
+    head = source.peek()
+    if b"\n" in head.lstrip() or one.path is None or not one.path.is_file():
+        return head
+    try:
+        with Source(one.name, one.path) as again:
+            return again.stream().read(_HEAD)
+    except InputError:  # cut short: it is told where the rows are read
+        return head
+
+
 def _is_hidden(path: Path) -> bool:
     """Tell whether a file of a folder is not meant: hidden, or an image or a sound of results of another run."""
     return any(part.startswith(".") or part.endswith(".files") for part in (*path.parts[:-1], path.name[:1]))
@@ -358,6 +400,14 @@ def is_medium(path: Path) -> bool:
 
 def _media_endings() -> set[str]:
     return {ending for endings in MEDIA.values() for ending in endings}
+
+
+def _hint_of_dataset(text: str) -> str | None:
+    from pipesmith.pipelines.hub import is_repo_id
+
+    if not is_repo_id(text) or Path(text).exists() or Path(text).suffix:
+        return None
+    return f"If a data set of the Hub is meant, name its split, as in --split test, or write hf://datasets/{text}."
 
 
 def _of_hub(url: str) -> Input:

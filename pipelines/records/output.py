@@ -7,7 +7,6 @@ that file, each of them whole.
 
 from __future__ import annotations
 
-import csv
 import errno
 import json
 import os
@@ -20,11 +19,12 @@ from types import TracebackType
 from typing import BinaryIO, cast
 
 from pipesmith.pipelines.errors import OutputError
-from pipesmith.pipelines.names import nearest
+from pipesmith.pipelines.names import IS, counted, nearest
 from pipesmith.pipelines.records.compression import COMPRESSIONS, compressed, format_ending
 from pipesmith.pipelines.records.formats import Format, NewColumnsError, Sink, formats
-from pipesmith.pipelines.records.partial import AGAIN, PART, Partial, checksum, read_partial
-from pipesmith.pipelines.records.record import Row, WriteOptions
+from pipesmith.pipelines.records.partial import AGAIN, PART, Partial, checksum
+from pipesmith.pipelines.records.record import ReadOptions, Row, WriteOptions
+from pipesmith.pipelines.records.source import Source
 
 
 def format_of_output(path: Path, name: str | None = None) -> Format:
@@ -33,7 +33,7 @@ def format_of_output(path: Path, name: str | None = None) -> Format:
     Raises:
         OutputError: the ending is unknown, or the format cannot be written.
     """
-    writable = {one.name: one for one in formats().values() if one.write is not None}
+    writable = {one.name: one for one in formats().values() if one.write is not None or one.sink is not None}
     endings = {ending: one for one in writable.values() for ending in one.endings}
     if name is not None and name not in writable:
         raise OutputError(f"Results are not written as {name}.", hint=f"There are {', '.join(writable)}.")
@@ -64,7 +64,7 @@ class OutputFile:
 
     Raises:
         OutputError: the file exists and `force` is not given, its folder cannot be written to, or its ending says no
-            format.
+            format; or `resume` is asked for and the format cannot be gone on with.
     """
 
     def __init__(
@@ -98,6 +98,12 @@ class OutputFile:
             raise OutputError(
                 f"{path} is no file: rows can only go there as they come, as jsonl or csv.",
                 hint="Write to a file.",
+            )
+        self._streamed = formats()["jsonl"] if self._assembled else self.format
+        if resume and self._streamed.count is None:
+            raise OutputError(
+                f"{path}: an unfinished file of {self.format.name} cannot be gone on with.",
+                hint="Leave --resume out; --force starts again.",
             )
         beside = self._target if path.is_symlink() else path  # a rename does not reach another file system
         self._final = Path(f"{beside}{part}")
@@ -199,13 +205,16 @@ class OutputFile:
             elif part.exists():
                 raise OutputError(
                     f"{part} is left of a run that did not finish, or of one that is under way.",
-                    hint="--resume goes on with it; --force starts again.",
+                    hint="--force starts again."
+                    if self._streamed.count is None
+                    else "--resume goes on with it; --force starts again.",
                 )
 
     def _kept(self) -> Partial:
         if self._target.exists() and not self._force:
             raise OutputError(f"{self.path} exists beside {self.part}.", hint="Move one of them away.")
-        return read_partial(self.part, "jsonl" if self._assembled else self.format.name)
+        assert self._streamed.count is not None
+        return self._streamed.count(self.part)
 
     def _open(self, path: Path, mode: str, size: int = 0) -> None:
         self._stream = self._opened(path, mode)
@@ -224,9 +233,8 @@ class OutputFile:
             ) from error
 
     def _new_sink(self, options: WriteOptions) -> Sink:
-        make = formats()["jsonl"].sink if self._assembled else self.format.sink
-        assert make is not None
-        return make(cast(BinaryIO, self._whole), options)  # a sink only writes
+        assert self._streamed.sink is not None
+        return self._streamed.sink(cast(BinaryIO, self._whole), options)  # a sink only writes
 
     def _write(self, row: Row) -> None:
         try:
@@ -245,29 +253,38 @@ class OutputFile:
         old = self._stream
         self._options = replace(self._options, columns=columns, has_header=False)
         self._open(wider, "wb")
-        delimiter = "\t" if self.format.name == "tsv" else ","
-        csv.field_size_limit(sys.maxsize)  # a result may be a long cell
-        with self.part.open(encoding="utf-8", newline="") as lines:
-            for row in csv.DictReader(lines, delimiter=delimiter):
-                self._write(row)
+        with Source(str(self.part), self.part) as source:
+            for record in self.format.read(source, ReadOptions(max_row_bytes=sys.maxsize)).records:
+                if record.error is not None:  # somebody has changed the file
+                    raise record.error
+                self._write(dict(zip(columns, record.values.values())))  # the new ones are last
         if old is not None:
             old.close()
         wider.replace(self.part)
 
     def _assemble(self) -> None:
-        assert self.format.write is not None
         with self._final.open("wb") as stream:
             with compressed(stream, self._compression) as packed:
-                self.format.write(packed, self._spooled, self._all_columns())
+                if self.format.write is not None:
+                    self.format.write(packed, self._spooled, self._all_columns())
+                else:
+                    self._write_one_by_one(packed)
             stream.flush()
             os.fsync(stream.fileno())
         self._final.replace(self._target)
         self.part.unlink()
 
+    def _write_one_by_one(self, stream: BinaryIO) -> None:
+        assert self.format.sink is not None
+        sink = self.format.sink(stream, self._all_columns())
+        for row in self._spooled():
+            sink.write(row)
+        sink.close()
+
     def _all_columns(self) -> WriteOptions:
         """Return the columns of all rows where some are to stand last: only the last row tells what comes before."""
         last = self._options.last
-        if not last or not self.format.tabular:
+        if not self.format.tabular or not (last or self.format.write is None):
             return self._options
         columns = dict.fromkeys(self._options.columns)
         for row in self._spooled():
@@ -281,7 +298,9 @@ class OutputFile:
 
     def _failed(self, error: OSError) -> OutputError:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        kept = f" {self.rows:,} rows are in {self.part}." if self.rows and self._is_file and not self._is_copy else ""
+        kept = ""
+        if self.rows and self._is_file and not self._is_copy:
+            kept = f" {counted(self.rows, 'row', IS)} in {self.part}."
         return OutputError(
             f"{self.path} cannot be written: {error.strerror or error}.{kept}",
             hint="Make room, or write elsewhere." if full else "Check the folder, or write elsewhere.",

@@ -41,21 +41,6 @@ class Partial:
     columns: tuple[str, ...] = ()
 
 
-def read_partial(path: Path, format: str) -> Partial:
-    """Count the whole rows of an unfinished file.
-
-    Args:
-        path: the file.
-        format: "jsonl", "csv" or "tsv".
-
-    Raises:
-        OutputError: it is none that pipesmith has begun.
-    """
-    if format == "jsonl":
-        return _json_lines(path)
-    return _table(path, "\t" if format == "tsv" else ",")
-
-
 def checksum(path: Path, size: int) -> int:
     """Return the CRC-32 of the first bytes of a file."""
     found = 0
@@ -66,7 +51,12 @@ def checksum(path: Path, size: int) -> int:
     return found
 
 
-def _json_lines(path: Path) -> Partial:
+def count_lines(path: Path) -> Partial:
+    """Count the whole rows of an unfinished file of JSON lines.
+
+    Raises:
+        OutputError: it is none that pipesmith has begun.
+    """
     rows = failed = size = 0
     with path.open("rb") as lines:
         for number, line in enumerate(lines, 1):
@@ -82,7 +72,12 @@ def _json_lines(path: Path) -> Partial:
     return Partial(rows, failed, size)
 
 
-def _table(path: Path, delimiter: str) -> Partial:
+def count_table(path: Path, *, delimiter: str) -> Partial:
+    """Count the whole rows of an unfinished file of delimited cells.
+
+    Raises:
+        OutputError: it is none that pipesmith has begun.
+    """
     csv.field_size_limit(sys.maxsize)  # a result may be a long cell
     taken = 0  # bytes that the reader has been given
 

@@ -81,17 +81,23 @@ def too_large(options: ReadOptions) -> Problem:
     return Problem(f"the row is larger than {options.max_row_bytes:,} bytes", "`--max-row-bytes` sets the limit.")
 
 
-def read_blocks(source: Source, options: ReadOptions) -> Iterator[Block]:
+def read_blocks(source: Source, options: ReadOptions, *, has_quotes: bool = False) -> Iterator[Block]:
     """Read a file's lines, block by block; of a pipe, as they come.
 
     Where reading fails in the middle (compressed data cut short), the last line is one with that problem.
+
+    Args:
+        source: the file.
+        options: its encoding, and how large a line may be. Of a larger one nothing is left but its end.
+        has_quotes: whether cells in quotes go over several lines. Then one quote is left of a line that is too large
+            and has an odd number of them: it opens a cell, or closes one, for the lines after it.
 
     Raises:
         InputError: the encoding is unknown, or the file is empty.
     """
     codec = find_codec(source, options)
     pieces = _read_bytes(source, codec) if _is_ascii_like(codec) else _transcode(source, codec)
-    return _split(pieces, codec if _is_ascii_like(codec) else "utf-8", options)
+    return _split(pieces, codec if _is_ascii_like(codec) else "utf-8", options, b'"' if has_quotes else b"")
 
 
 def read_text(source: Source, codec: str) -> Iterator[str]:
@@ -167,10 +173,10 @@ def _transcode(source: Source, codec: str) -> Iterator[bytes]:
         yield text.encode("utf-8", "surrogatepass")
 
 
-def _split(pieces: Iterator[bytes], codec: str, options: ReadOptions) -> Iterator[Block]:
+def _split(pieces: Iterator[bytes], codec: str, options: ReadOptions, quote: bytes) -> Iterator[Block]:
     """Cut pieces into blocks of whole lines. A line over the limit is not kept in memory."""
     line = 1
-    begun = bytearray()  # the line that the last piece ended in
+    begun = bytearray()  # the line that the last piece ended in; of one over the limit, what is left of it
     skipping = False  # it is over the limit
     failure = None
     while True:
@@ -182,30 +188,40 @@ def _split(pieces: Iterator[bytes], codec: str, options: ReadOptions) -> Iterato
             break
         cut = piece.rfind(b"\n") + 1
         if cut and skipping:
-            yield Block(line, "\n", {line: too_large(options)})
+            first = piece.index(b"\n") + 1
+            yield _spoilt(line, begun + piece[:first], options, quote)
             line, skipping = line + 1, False
-            piece = piece[piece.index(b"\n") + 1 :]
+            begun.clear()
+            piece = piece[first:]
             cut = piece.rfind(b"\n") + 1
         if cut:
-            block = _decode(line, bytes(begun) + piece[:cut] if begun else piece[:cut], codec, options)
+            block = _decode(line, bytes(begun) + piece[:cut] if begun else piece[:cut], codec, options, quote)
             yield block
             line += block.text.count("\n")
             begun.clear()
-        if not skipping:
-            begun += piece[cut:]
-        if len(begun) > options.max_row_bytes + len("\r\n"):
+        begun += piece[cut:]
+        if skipping or len(begun) > options.max_row_bytes + len("\r\n"):
             skipping = True
-            begun.clear()
+            begun[:] = _left(begun, quote)
     if skipping:
-        yield Block(line, "\n", {line: too_large(options)})
+        yield _spoilt(line, begun, options, quote)
         line += 1
     if failure is not None:
         yield Block(line, "\n", {line: failure})
-    elif begun:
-        yield _decode(line, bytes(begun), codec, options)
+    elif begun and not skipping:
+        yield _decode(line, bytes(begun), codec, options, quote)
 
 
-def _decode(first: int, data: bytes, codec: str, options: ReadOptions) -> Block:
+def _spoilt(number: int, line: bytes | bytearray, options: ReadOptions, quote: bytes) -> Block:
+    return Block(number, _left(line, quote).decode() + "\n", {number: too_large(options)})
+
+
+def _left(line: bytes | bytearray, quote: bytes) -> bytes:
+    """Return what is left of a line that is too large: a quote if it has an odd number of them."""
+    return quote * (line.count(quote) % 2)
+
+
+def _decode(first: int, data: bytes, codec: str, options: ReadOptions, quote: bytes) -> Block:
     """Decode lines all at once; where that fails, line by line, so that a wrong byte spoils its line alone."""
     if len(data) <= options.max_row_bytes and b"\0" not in data:
         try:
@@ -217,7 +233,7 @@ def _decode(first: int, data: bytes, codec: str, options: ReadOptions) -> Block:
     for number, line in enumerate(io.BytesIO(data), first):
         if len(line.rstrip(b"\r\n")) > options.max_row_bytes:
             problems[number] = too_large(options)
-            texts.append("\n")
+            texts.append(_left(line, quote).decode() + "\n")
             continue
         try:
             text = line.decode(codec)

@@ -11,8 +11,10 @@ import pkgutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import BinaryIO, Protocol
 
+from pipesmith.pipelines.records.partial import Partial
 from pipesmith.pipelines.records.record import Reading, ReadOptions, Row, WriteOptions
 from pipesmith.pipelines.records.source import Source
 
@@ -55,9 +57,13 @@ class Format:
         recognise: tells from the first bytes of a file (up to 4,096, decompressed) that it is in this format; None if
             they tell nothing.
         sink: writes rows as they come; None if the format can only be written as a whole.
-        write: writes all rows at once; it may ask for them several times. None if the format is only read.
+        write: writes all rows at once; it may ask for them several times. None if rows go through `sink` alone; if
+            that is None too, the format is only read.
         tabular: whether every row has every column (csv, parquet).
         binary: whether its bytes are no text; then `recognise` is certain, and wins over the file's ending.
+        rule_out: tells from the first bytes (the first line, if it can be had) that a file is not in this text format
+            though it has its ending; another that recognises it is taken then. None if that cannot be told.
+        count: counts the whole rows of a file that `sink` has not finished; None if it cannot be gone on with.
     """
 
     name: str
@@ -68,6 +74,8 @@ class Format:
     write: Callable[[BinaryIO, Callable[[], Iterator[Row]], WriteOptions], None] | None = None
     tabular: bool = False
     binary: bool = False
+    rule_out: Callable[[bytes, ReadOptions], bool] | None = None
+    count: Callable[[Path], Partial] | None = None
 
 
 @cache

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -12,8 +13,8 @@ from typing import Any, BinaryIO, NamedTuple
 
 from pipesmith.pipelines.errors import InputError
 from pipesmith.pipelines.plain import to_plain
-from pipesmith.pipelines.records.formats import Format, NewColumnsError
-from pipesmith.pipelines.records.formats.jsonl import json_text
+from pipesmith.pipelines.records.formats import Format, NewColumnsError, jsonl
+from pipesmith.pipelines.records.partial import count_table
 from pipesmith.pipelines.records.record import Reading, ReadOptions, Record, Row, WriteOptions
 from pipesmith.pipelines.records.source import Source
 from pipesmith.pipelines.records.text import Block, Problem, read_blocks, too_large
@@ -49,7 +50,8 @@ def read(source: Source, options: ReadOptions, *, delimiter: str) -> Reading:
             f"{source.name}: its first line names the columns, so `--columns` cannot.",
             hint="If its first line is a row already, add `--no-header`.",
         )
-    lines = _read_lines(read_blocks(source, options), options, _delimiter(options.delimiter or delimiter))
+    blocks = read_blocks(source, options, has_quotes=options.quoting != "none")
+    lines = _read_lines(blocks, options, _delimiter(options.delimiter or delimiter))
     columns: Sequence[str] = options.columns
     if options.header:
         columns = _header(source.name, next(lines, None))
@@ -70,18 +72,26 @@ def read(source: Source, options: ReadOptions, *, delimiter: str) -> Reading:
 
 def _read_lines(blocks: Iterator[Block], options: ReadOptions, delimiter: str) -> Iterator[_Line]:
     line = 1  # that the row in progress begins on
+    is_cut = False  # the csv module was made to forget what it has of that row
+    large = too_large(options)
     problems: dict[int, Problem] = {}
 
     def feed() -> Iterator[Any]:
+        nonlocal is_cut
         held = 0  # characters of the whole blocks that the row in progress has gone through
         for block in blocks:
-            problems.update(block.problems)
-            yield from io.StringIO(block.text, newline="\n")
-            held = held + len(block.text) if line < block.first else 0
+            text = block.text
             if held > options.max_row_bytes:
-                yield None  # no text: the csv module gives the row up, and goes on with the next line
+                is_cut = True
+                problems.clear()
+                yield None  # no text: the csv module gives the row up
+                text = f'"{text}'  # a row goes on in the next block only inside a cell in quotes: there again
+                held = 0
+            problems.update(block.problems)
+            yield from io.StringIO(text, newline="\n")
+            held = held + len(block.text) if line < block.first else 0
 
-    csv.field_size_limit(max(csv.field_size_limit(), options.max_row_bytes))  # of the process: only ever raised
+    csv.field_size_limit(sys.maxsize)  # of the process; what a cell may hold is seen to above
     reader = csv.reader(
         feed(),
         delimiter=delimiter,
@@ -94,21 +104,27 @@ def _read_lines(blocks: Iterator[Block], options: ReadOptions, delimiter: str) -
         try:
             cells = next(reader, None)
         except csv.Error as error:  # the module goes on with the next line
-            cells, problem = [], _explained(str(error), options)
+            cells, problem = [], large if is_cut else _explained(str(error))
+        while is_cut:  # what comes next is the rest of this row
+            is_cut = False
+            try:
+                next(reader)
+            except csv.Error as error:
+                problem = large if is_cut else _explained(str(error))
         if reader.line_num > line and sum(map(len, cells or ())) > options.max_row_bytes:
-            cells, problem = [], too_large(options)
+            problem = large
         if problems:
             of_these = [problems.pop(number) for number in list(problems) if number <= reader.line_num]
             problem = of_these[0] if of_these else problem
         if cells is None:
             return
+        if problem == large:
+            cells = []
         if cells or problem is not None:
             yield _Line(cells, line, problem)
 
 
-def _explained(message: str, options: ReadOptions) -> Problem:
-    if message.startswith(("field larger", "iterator should return strings")):
-        return too_large(options)
+def _explained(message: str) -> Problem:
     return next((problem for part, problem in _PROBLEMS.items() if part in message), Problem(message))
 
 
@@ -218,7 +234,7 @@ def _cell(value: Any) -> str | None:
         value = to_plain(value)
         if value is None or isinstance(value, str):
             return value
-    return json_text(value).decode()
+    return jsonl.json_text(value).decode()
 
 
 def write(stream: BinaryIO, rows: Callable[[], Iterator[Row]], options: WriteOptions, *, delimiter: str) -> None:
@@ -240,6 +256,8 @@ def _format(name: str, endings: tuple[str, ...], delimiter: str) -> Format:
         sink=partial(CsvSink, delimiter=delimiter),
         write=partial(write, delimiter=delimiter),
         tabular=True,
+        rule_out=lambda head, options: options.header and jsonl.is_object(head),
+        count=partial(count_table, delimiter=delimiter),
     )
 
 

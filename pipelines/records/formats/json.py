@@ -1,6 +1,6 @@
 """JSON: an array of rows, or one object. Elements are taken one by one, so that memory does not grow with the file.
 
-The standard library parses them; here only the commas between them are found.
+The standard library parses them; here only the commas between them are found, and the end of one that it cannot take.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from pipesmith.pipelines.records.text import NUL, Problem, find_codec, read_text
 _DECODE = json.JSONDecoder().raw_decode
 _SPACE = re.compile(r"[ \t\r\n]*")
 _DOUBLED_FROM = 2**18  # characters; an element larger than this is tried again when twice as much of it has come
+_OUTSIDE, _IN_TEXT = re.compile(r'[]["{},]'), re.compile(r'"|\\.?', re.DOTALL)  # what the end of an element hangs on
 _WORD = 16  # longer than any word, number's tail or escape that the end of the window can cut in two
 _UNCLOSED = Problem("the array is never closed", "The file seems to be cut short: fetch or make it again.")
 _NO_COMMA = Problem("not valid JSON (Expecting ',' delimiter)")
@@ -67,17 +68,22 @@ class _Parser:
         row = 0
         try:
             for row, (line, value) in enumerate(self._values(), 1):
-                yield Record(value if type(value) is dict else {"input": value}, row, self._name, line)
+                if isinstance(value, Problem):
+                    yield value.record(self._name, row, line)
+                else:
+                    yield Record(value if type(value) is dict else {"input": value}, row, self._name, line)
             if self._failure is not None:
                 raise _WrongError(self._failure, self._position)
         except _WrongError as wrong:
             self._move(wrong.position)
             column = self._position - self._line_start + 1
             error = (self._failure or wrong.problem).error(self._name, row + 1, self._line, column)
+            if self._failure is None:
+                error = InputError(f"{error.message} Nothing can be read from row {row + 1} on.", hint=error.hint)
             yield Record({}, row + 1, self._name, self._line, error)
 
     def _values(self) -> Iterator[tuple[int, Any]]:
-        """Return the line that each value begins on, and the value."""
+        """Return the line that each value begins on, and the value, or why it cannot be had."""
         if self._next() != "[":
             yield self._line, self._element()
             while self._next():
@@ -98,7 +104,7 @@ class _Parser:
             raise _WrongError(_TRAILING, self._position)
 
     def _element(self) -> Any:
-        """Take one value."""
+        """Take one value, or return why it cannot be had. What is no JSON ends the file: where it ends nobody knows."""
         while True:
             begin, size = self._position, len(self._text)
             try:
@@ -110,18 +116,37 @@ class _Parser:
                     nul = self._text[error.pos : error.pos + 1] == "\0"
                     raise _WrongError(NUL if nul else jsonl.not_json(error), error.pos) from error
             except ValueError as error:  # an integer of thousands of digits
-                raise _WrongError(jsonl.not_json(error), begin) from error
-            except RecursionError as error:
-                raise _WrongError(jsonl.TOO_DEEP, begin) from error
+                return self._without(jsonl.not_json(error))
+            except RecursionError:
+                return self._without(jsonl.TOO_DEEP)
             else:
                 if self._ended or end < size - _WORD or not isinstance(value, (int, float)):
-                    if end - begin > self._max:
-                        raise _WrongError(self._limit, begin)
                     self._move(end)
-                    return value
+                    return value if end - begin <= self._max else self._limit
             if size - begin > self._max:
-                raise _WrongError(self._limit, begin)
+                return self._without(self._limit)
             self._read_on()
+
+    def _without(self, problem: Problem) -> Problem:
+        """Move to the end of a value without keeping it: its last quote or bracket, or the next comma."""
+        depth, marks, at = 0, _OUTSIDE, self._position
+        while True:
+            found = marks.search(self._text, at)
+            if found is None or found[0] == "\\":  # half of an escape
+                self._move(found.start() if found else len(self._text))
+                if self._ended:
+                    return problem
+                self._read_on()
+                at = self._position
+                continue
+            at = found.end()
+            if found[0] == '"':
+                marks = _OUTSIDE if marks is _IN_TEXT else _IN_TEXT
+            elif marks is _OUTSIDE:
+                depth += (found[0] in "[{") - (found[0] in "]}")
+            if marks is _OUTSIDE and depth <= 0:
+                self._move(found.start() if found[0] == "," or depth else at)
+                return problem
 
     def _next(self) -> str:
         """Move to what is no space, and return that character; nothing at the end."""

@@ -10,6 +10,7 @@ from typing import Any, BinaryIO
 from pipesmith.pipelines.errors import OutputError
 from pipesmith.pipelines.plain import to_plain
 from pipesmith.pipelines.records.formats import Format
+from pipesmith.pipelines.records.partial import count_lines
 from pipesmith.pipelines.records.record import Reading, ReadOptions, Record, Row, WriteOptions
 from pipesmith.pipelines.records.source import Source
 from pipesmith.pipelines.records.text import Block, Problem, read_blocks
@@ -28,13 +29,31 @@ def read(source: Source, options: ReadOptions) -> Reading:
 
 def recognise(head: bytes) -> bool:
     """Tell whether the first line is a whole JSON object, or the beginning of a long one."""
-    line, end, _ = head.removeprefix(codecs.BOM_UTF8).lstrip().partition(b"\n")
-    if not line.startswith(b"{"):
-        return False
+    line, is_whole, _ = _first_line(head)
+    return line.startswith(b"{") and (not is_whole or isinstance(_value(line), dict))
+
+
+def is_object(head: bytes) -> bool:
+    """Tell whether the first line is a JSON object: no header of a table."""
+    return isinstance(_value(_first_line(head)[0]), dict)
+
+
+def is_array(head: bytes, options: ReadOptions) -> bool:
+    """Tell whether the first bytes are those of one array, rather than of lines that are arrays each."""
+    line, _, rest = _first_line(head)
+    return line.startswith(b"[") and not (rest.strip() and isinstance(_value(line), list))
+
+
+def _first_line(head: bytes) -> tuple[bytes, bytes, bytes]:
+    """Return the first line, its end if it is there, and what follows."""
+    return head.removeprefix(codecs.BOM_UTF8).lstrip().partition(b"\n")
+
+
+def _value(line: bytes) -> Any:
     try:
-        return not end or isinstance(json.loads(line), dict)
+        return json.loads(line)
     except (ValueError, RecursionError):  # ValueError: wrong JSON, wrong UTF-8, a number of too many digits
-        return False
+        return None
 
 
 def not_json(error: ValueError) -> Problem:
@@ -120,4 +139,15 @@ def write(stream: BinaryIO, rows: Callable[[], Iterator[Row]], options: WriteOpt
         sink.write(row)
 
 
-FORMATS = (Format("jsonl", (".jsonl", ".ndjson"), read, recognise, JsonlSink, write),)
+FORMATS = (
+    Format(
+        "jsonl",
+        (".jsonl", ".ndjson"),
+        read,
+        recognise,
+        JsonlSink,
+        write,
+        rule_out=is_array,
+        count=count_lines,
+    ),
+)
