@@ -22,7 +22,7 @@ from pipesmith.pipelines.plain import to_plain
 from pipesmith.pipelines.records.formats import Format, formats
 from pipesmith.pipelines.records.formats.jsonl import json_text
 from pipesmith.pipelines.records.output import OutputFile, format_of_output
-from pipesmith.pipelines.records.partial import AGAIN, PART, Partial, read_partial
+from pipesmith.pipelines.records.partial import AGAIN, PART, Partial
 from pipesmith.pipelines.records.record import Reading, ReadOptions, Record, WriteOptions
 from pipesmith.pipelines.records.source import Source
 
@@ -211,10 +211,10 @@ def find_earlier(
     beside = Path(f"{output.resolve() if output.is_symlink() else output}{PART}")
     spool = Path(f"{beside}.jsonl")
     for part, form in ((spool, formats()["jsonl"]), (beside, target)):
-        if part.is_file() and (part == spool or target.sink is not None):
+        if part.is_file() and form.count is not None:
             if output.exists() and not force:
                 raise OutputError(f"{output} exists beside {part}.", hint="Move one of them away.")
-            return Earlier(part, form, target.tabular, keep, flatten, read_partial(part, form.name))
+            return Earlier(part, form, target.tabular, keep, flatten, form.count(part))
     return Earlier(output, target, target.tabular, keep, flatten) if output.is_file() else None
 
 

@@ -14,6 +14,7 @@
     outputs.py       a batch's outputs row by row
     padding.py       what padding does to outputs, and how it is taken off
     weight.py        fewer rows at once where results are large
+    openmp.py        threads of torch that would stand in each other's way
     alone.py         row by row, for classes that cannot be batched
     failures.py      why a row failed
 

@@ -21,6 +21,7 @@ from pipesmith.pipelines.engine.entry import Entry, preprocessed
 from pipesmith.pipelines.engine.failures import row_error
 from pipesmith.pipelines.engine.forward import Forward
 from pipesmith.pipelines.engine.model_inputs import Shapes
+from pipesmith.pipelines.engine.openmp import release_threads
 from pipesmith.pipelines.engine.options import EngineOptions
 from pipesmith.pipelines.engine.packing import Piece, pack
 from pipesmith.pipelines.engine.rows import Row, RowResult
@@ -244,6 +245,8 @@ class _Run:
     # The caller's thread
 
     def results(self) -> Iterator[RowResult]:
+        if is_cpu(self._pipe):
+            release_threads()
         for thread in self._threads:
             thread.start()
         order, windows, accept = self._order, self._windows, self._accept_chunks if self._in_chunks else self._accept

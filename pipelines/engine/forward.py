@@ -159,7 +159,7 @@ class Forward:
         except (Exception, SystemExit):  # a row fails alone: not the batch's doing, and nothing is known of it yet
             return False
         else:
-            self._checked.add(kind)
+            self._checked.update({kind, (names, False)})  # a padded batch is a batch
             if is_padded:
                 self._padded_axes[names] = axes[0]
                 self._take_padding_off(batch, outputs, axes[0])
