@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -74,6 +75,7 @@ CASES: dict[str, tuple[Callable[[], Sequence[Any]], dict[str, Any]]] = {
     "image-to-image": (pictures, {}),
     "image-to-text": (pictures, {"max_new_tokens": 3}),
     "keypoint-matching": (lambda: [[picture(60, 60, n), picture(60, 60, n + 1)] for n in range(3)], {}),
+    "mask-generation": (lambda: pictures()[:2], {"points_per_batch": 64}),
     "object-detection": (pictures, {"threshold": 0.3}),
     "question-answering": (
         lambda: [{"question": "what?", "context": text} for text in [*TEXTS, "a good day " * 200]],
@@ -87,6 +89,7 @@ CASES: dict[str, tuple[Callable[[], Sequence[Any]], dict[str, Any]]] = {
     "text2text-generation": (lambda: TEXTS, {"max_new_tokens": 3}),
     "token-classification": (lambda: TEXTS, {"aggregation_strategy": "simple"}),
     "translation": (lambda: TEXTS, {"max_new_tokens": 3}),
+    "video-classification": (lambda: ["noise.mp4"] * 2, {"top_k": 2}),
     "visual-question-answering": (lambda: [{"image": picture(60, 60, n), "question": TEXTS[n]} for n in range(3)], {}),
     "zero-shot-audio-classification": (sounds, LABELS),
     "zero-shot-classification": (lambda: TEXTS, LABELS),
@@ -141,15 +144,17 @@ def _is_numeric(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-SLOW = {"keypoint-matching", "text-to-audio"}  # a second or so for a row
+SLOW = {"keypoint-matching", "mask-generation", "text-to-audio", "video-classification"}  # a second or so for a row
+NEEDS = {"mask-generation": "torchvision", "table-question-answering": "pandas", "video-classification": "av"}
 
 
 @pytest.mark.parametrize("task", CASES)
-def test_results_are_those_of_transformers(task: str) -> None:
+def test_results_are_those_of_transformers(task: str, media: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(media)
     if task not in {entry.task for entry in read_level("transformers", None).entries}:
         pytest.skip("this transformers has no such task")
-    if task == "table-question-answering":
-        pytest.importorskip("pandas")
+    if task in NEEDS:
+        pytest.importorskip(NEEDS[task])
     make, parameters = CASES[task]
     pipe = pipeline(task, "tiny")
     inputs = make()[:2] if task in SLOW else make()

@@ -16,14 +16,14 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pipesmith.pipelines.records.formats import Format, formats
+    from pipesmith.pipelines.records.formats import Format
     from pipesmith.pipelines.records.opening import Records
     from pipesmith.pipelines.records.output import OutputFile
     from pipesmith.pipelines.records.record import ReadOptions, Record, WriteOptions
 
-__all__ = ["Format", "OutputFile", "ReadOptions", "Record", "Records", "WriteOptions", "formats"]
+__all__ = ["Format", "OutputFile", "ReadOptions", "Record", "Records", "WriteOptions"]
 
-_MODULES = {"Format": "formats", "formats": "formats", "Records": "opening", "OutputFile": "output"}
+_MODULES = {"Format": "formats", "Records": "opening", "OutputFile": "output"}
 
 
 def __getattr__(name: str) -> Any:
