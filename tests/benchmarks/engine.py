@@ -1,6 +1,6 @@
 """How many rows a second: the engine beside transformers.pipeline and the machine's limit, in turn, in one run.
 
-    python tests/benchmarks/engine.py [--quick] [--only docstrings] [--runs 5] [--json FILE]
+    python tests/benchmarks/engine.py [--quick] [--lists] [--only docstrings] [--runs 5] [--json FILE]
 
 Each case runs the same rows: transformers.pipeline with a list and a generator at batch_size 1, 4, 8, 16 and 32; the
 engine with no options; and the limit: inputs tokenized beforehand, sorted over all rows, packed to the fixed budget
@@ -335,11 +335,11 @@ def ratio(ours: Sequence[float], theirs: Sequence[float]) -> dict[str, float]:
     return {"median": statistics.median(ratios), "min": min(ratios), "max": max(ratios)}
 
 
-def run_case(name: str, *, quick: bool, runs: int) -> dict[str, Any]:
+def run_case(name: str, *, quick: bool, runs: int, generator: bool) -> dict[str, Any]:
     """Run a case and print its table."""
     make, many, few = CASES[name]
     case = make(few if quick else many)
-    ways = case.ways(generator=not quick)
+    ways = case.ways(generator=generator)
     for warm_up in (ENGINE, ENGINE_LOW):
         if warm_up in ways:
             ways[warm_up]()
@@ -570,6 +570,7 @@ def main() -> None:
     """Measure, and print a table a case."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="a quarter of the rows, 3 runs, no generators")
+    parser.add_argument("--lists", action="store_true", help="transformers with lists alone, no generators")
     parser.add_argument("--only", action="append", default=[], metavar="NAME", help="one case; repeatable")
     parser.add_argument("--runs", type=int, help="counted runs of each way: 5, with --quick 3")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything that was measured")
@@ -586,7 +587,7 @@ def main() -> None:
         elif name == "memory":
             found = memory(quick=given.quick)
         else:
-            found = run_case(name, quick=given.quick, runs=runs)
+            found = run_case(name, quick=given.quick, runs=runs, generator=not (given.quick or given.lists))
         report["cases"][name] = found
         if given.json:
             given.json.write_text(json.dumps(report, indent=2) + "\n")
