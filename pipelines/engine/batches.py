@@ -2,7 +2,9 @@
 
 The first thread takes rows and preprocesses them, the second packs windows of them into batches and runs these, and the
 caller's own thread runs postprocess and hands results out. No stage runs twice at once: tokenizers are not made for it.
-Rows pass from thread to thread by the window and by the batch: a hand-over costs more than a small row does.
+Rows pass from thread to thread by the window and by the batch: a hand-over costs more than a small row does. Rows that
+cost next to nothing are not handed over at all: the caller's thread runs every stage, window by window, until a window
+turns out to be worth the threads.
 """
 
 from __future__ import annotations
@@ -37,6 +39,8 @@ if TYPE_CHECKING:
 _WINDOW_BYTES, _WINDOW_BYTES_ON_ACCELERATOR = 64 * 2**20, 256 * 2**20  # of model inputs, and of results
 _AHEAD = 3  # lots of batches that have been through forward and not through postprocess
 _FLUSH = 0.002  # seconds: batches that take less are handed on together
+_CHEAP = 1e-4  # seconds for all stages of a row: below it, threads wait for each other longer than they work
+_WARM_UP = 0.005  # seconds that the first batches may take beside
 _RELEASE = 64  # rows that are handed out before others may be read in their place
 
 
@@ -82,7 +86,11 @@ class _Run:
         self._most_bytes = _WINDOW_BYTES if is_cpu(pipe) else _WINDOW_BYTES_ON_ACCELERATOR
         self._windows = Windows(options, self._most_bytes)
         self._scale = Scale()
+        self._shapes = Shapes()
+        self._numbered: Iterator[tuple[int, tuple[Row, Made | None]]] | None = None
         self._order: deque[Work] = deque()  # rows in their order, until they are handed out
+        self._is_read = False  # every row
+        self._is_inline = False  # the caller's thread runs all stages
         self._rows_error: BaseException | None = None  # of the caller's own rows: raised after those before it
         self._error: BaseException | None = None  # a bug of ours: not to be lost in a thread
         self._outgoing: list[_Delivery] = []
@@ -103,9 +111,9 @@ class _Run:
         if self._workers is not None:
             self._workers.stop()
         self._ahead.release()
-        if self._threads[1].ident is not None:
-            self._threads[1].join()
-            self._threads[0].join(timeout=0.5)
+        for thread, patience in zip(self._threads, (0.5, None)):
+            if thread.ident is not None:
+                thread.join(patience)
 
     def _new_workers(self, notify: Callable[[str], None]) -> Workers:
         from pipesmith.pipelines.engine.workers import Workers
@@ -120,28 +128,33 @@ class _Run:
             return zip(self._rows, repeat(None))
         return self._workers.preprocess(self._rows, self._entry.stages)
 
-    def _preprocess_all(self) -> None:
+    def _preprocess_all(self, *, window: bool = False) -> None:
+        """Preprocess the rows, or those of one `window`."""
         try:
             if self._in_chunks:
                 self._preprocess_chunks()
             else:
-                self._preprocess_rows()
+                self._preprocess_rows(window)
         except BaseException as error:
-            self._rows_error = error
+            self._rows_error, self._is_read = error, True
         finally:
-            self._windows.close()
+            if self._is_read or not window:
+                self._windows.close()
 
-    def _preprocess_rows(self) -> None:
-        windows, stages_of, pipe, shape_of = self._windows, self._entry.stages, self._pipe, Shapes().of
+    def _preprocess_rows(self, window: bool) -> None:
+        windows, stages_of, pipe, shape_of = self._windows, self._entry.stages, self._pipe, self._shapes.of
         end_row, append = windows.end_row, self._order.append
-        for number, (row, made) in enumerate(self._prepared()):
+        if self._numbered is None:
+            self._numbered = enumerate(self._prepared())
+        for number, (row, made) in self._numbered:
             if windows.is_tight and not windows.wait_for_room():
                 return
             work = Work(row, number)
             append(work)
             if row.error is not None:
                 work.is_done = True
-                end_row()
+                if end_row() and window:
+                    return
                 continue
             try:
                 if made is None:
@@ -153,13 +166,16 @@ class _Run:
                 work.shape = shape_of(model_inputs)
             except (Exception, SystemExit) as error:  # a user's code raises what it likes; the row carries it
                 work.error, work.is_done = error, True
-                end_row()
+                if end_row() and window:
+                    return
                 continue
             work.stages, work.forward = stages, stages.forward
-            end_row(work)
+            if end_row(work) and window:
+                return
+        self._is_read = True
 
     def _preprocess_chunks(self) -> None:
-        windows, shape_of, number = self._windows, Shapes().of, 0
+        windows, shape_of, number = self._windows, self._shapes.of, 0
         for row, made in self._prepared():
             if not windows.wait_for_room():
                 return
@@ -193,7 +209,8 @@ class _Run:
                     break
                 self._forward.say_why_alone()
                 for part in self._parts(pieces):
-                    self._run_window(part)
+                    for _ in self._run_window(part):
+                        pass
                 self._flush()  # without a piece as well: rows that failed before may stand first
         except BaseException as error:
             self._error = error
@@ -201,13 +218,15 @@ class _Run:
             self._flush()
             self._delivered.put(None)
 
-    def _run_window(self, pieces: list[Piece]) -> None:
+    def _run_window(self, pieces: list[Piece]) -> Iterator[None]:
+        """Run the batches of a window, one a step."""
         is_packed_anew = True
         while is_packed_anew and not self._is_stopped():
             is_packed_anew = False
             batches = pack(pieces, self._next_budget, self._most(), same_length=not self._forward.pads)
             for number, batch in enumerate(batches, 1):
                 changed = self._forward.run(batch)
+                yield
                 if self._is_stopped():
                     return
                 if changed and number < len(batches):
@@ -232,6 +251,9 @@ class _Run:
 
     def _deliver(self, pieces: Sequence[Piece], outputs: Sequence[Any], error: BaseException | None) -> None:
         """Hand pieces on to the caller's thread, small batches together."""
+        if self._is_inline:
+            self._take(pieces, outputs, error)
+            return
         self._outgoing.append((pieces, outputs, error))
         if time.monotonic() - self._flushed > _FLUSH:
             self._flush()
@@ -245,36 +267,76 @@ class _Run:
     # The caller's thread
 
     def results(self) -> Iterator[RowResult]:
-        if is_cpu(self._pipe):
-            release_threads()
-        for thread in self._threads:
-            thread.start()
-        order, windows, accept = self._order, self._windows, self._accept_chunks if self._in_chunks else self._accept
-        is_done = self._finish_chunks if self._in_chunks else _is_done
-        is_end = False
-        while not is_end:
-            delivered = self._delivered.get()
-            is_end = delivered is None
-            for pieces, outputs, error in delivered or ():
-                accept(pieces, outputs, error)
-                windows.free(0, sum([piece.shape.bytes for piece in pieces]))
-            self._ahead.release()
-            rows, delivered, outputs = 0, None, ()  # outputs may be large
-            while order and is_done(order[0]):
-                work = order.popleft()
-                rows += 1
-                if rows == _RELEASE:
-                    windows.free(rows, 0)
-                    rows = 0
-                if work.error is None:
-                    yield RowResult(work.row, work.result, work.row.error)
-                else:
-                    yield RowResult(work.row, None, self._explained(work, work.error))
-            windows.free(rows, 0)
+        if is_cpu(self._pipe) and not (self._options.live or self._in_chunks or self._workers):
+            yield from self._inline()
+        is_begun = self._threads[0].ident is not None
+        if is_begun or not (self._is_read or self._is_stopped()):
+            yield from self._handed_over()
         if self._error is not None:
             raise self._error
         if self._rows_error is not None and not self._is_stopped():
             raise self._rows_error
+
+    def _inline(self) -> Iterator[RowResult]:
+        """Run windows in this thread until rows are not cheap; then start the first thread and end with the window."""
+        self._is_inline, is_cheap = True, True
+        count, seconds = 0, 0.0  # of all windows: one that had to wait for the processor says little
+        while is_cheap and not (self._is_read or self._is_stopped()):
+            began = time.perf_counter()
+            self._preprocess_all(window=True)
+            count += len(self._order)
+            for part in self._parts(self._windows.take() or []):
+                self._forward.say_why_alone()
+                for _ in self._run_window(part):
+                    seconds += time.perf_counter() - began
+                    if is_cheap and seconds > _WARM_UP + _CHEAP * count:
+                        is_cheap = False
+                        if not self._is_read:
+                            self._start(0)
+                    yield from self._ready()
+                    began = time.perf_counter()
+            yield from self._ready()
+        self._is_inline = False
+
+    def _handed_over(self) -> Iterator[RowResult]:
+        """Run what is left in three threads."""
+        for number in range(len(self._threads)):
+            self._start(number)
+        while (delivered := self._delivered.get()) is not None:
+            while delivered:
+                self._take(*delivered.pop(0))  # and it is let go of: outputs may be large
+            self._ahead.release()
+            yield from self._ready()
+        yield from self._ready()
+
+    def _start(self, number: int) -> None:
+        """Start a thread that is not started yet."""
+        if self._threads[number].ident is None:
+            if is_cpu(self._pipe):
+                release_threads()
+            self._threads[number].start()
+
+    def _take(self, pieces: Sequence[Any], outputs: Sequence[Any], error: BaseException | None) -> None:
+        accept = self._accept_chunks if self._in_chunks else self._accept
+        accept(pieces, outputs, error)
+        self._windows.free(0, sum([piece.shape.bytes for piece in pieces]))
+
+    def _ready(self) -> Iterator[RowResult]:
+        """Yield the rows that are done, up to the first that is not."""
+        order, windows = self._order, self._windows
+        is_done = self._finish_chunks if self._in_chunks else _is_done
+        rows = 0
+        while order and is_done(order[0]):
+            work = order.popleft()
+            rows += 1
+            if rows == _RELEASE:
+                windows.free(rows, 0)
+                rows = 0
+            if work.error is None:
+                yield RowResult(work.row, work.result, work.row.error)
+            else:
+                yield RowResult(work.row, None, self._explained(work, work.error))
+        windows.free(rows, 0)
 
     def _accept(self, pieces: Sequence[Work], outputs: Sequence[Any], error: BaseException | None) -> None:
         """Postprocess rows at once, in whatever order they come: their outputs may be large."""

@@ -108,8 +108,8 @@ class Windows:
         if self._bytes >= self._most_bytes:
             self._end_window()
 
-    def end_row(self, piece: Piece | None = None) -> None:
-        """Hand over a row that has one piece, or say that one is complete."""
+    def end_row(self, piece: Piece | None = None) -> bool:
+        """Hand over a row that has one piece, or say that one is complete; return whether that ends a window."""
         if piece is None:
             self._append(_ROW_WITHOUT_PIECES)
         else:
@@ -128,13 +128,16 @@ class Windows:
             self._position = _window_around(self._position, self._options)[1]
             self._left = _window_around(self._position, self._options)[1] - self._position
             self._end_window()
+            return True
         elif self._bytes >= self._most_bytes:
             self._end_window()
+            return True
         elif self._live:
             self._last = time.monotonic()
             if self._wants_any:
                 with self._changed:
                     self._changed.notify_all()
+        return False
 
     def _end_window(self) -> None:
         self._bytes = 0
