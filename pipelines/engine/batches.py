@@ -15,11 +15,10 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 from pipesmith.pipelines.engine.budget import budgets, is_cpu
-from pipesmith.pipelines.engine.entry import Entry, preprocessed
+from pipesmith.pipelines.engine.entry import Entry, preprocess_again
 from pipesmith.pipelines.engine.failures import row_error
 from pipesmith.pipelines.engine.forward import Forward
 from pipesmith.pipelines.engine.model_inputs import Shapes
@@ -87,7 +86,7 @@ class _Run:
         self._windows = Windows(options, self._most_bytes)
         self._scale = Scale()
         self._shapes = Shapes()
-        self._numbered: Iterator[tuple[int, tuple[Row, Made | None]]] | None = None
+        self._numbered: Iterator[tuple[int, Any]] | None = None  # of rows that are taken window by window
         self._order: deque[Work] = deque()  # rows in their order, until they are handed out
         self._is_read = False  # every row
         self._is_inline = False  # the caller's thread runs all stages
@@ -122,10 +121,10 @@ class _Run:
 
     # The first thread
 
-    def _prepared(self) -> Iterable[tuple[Row, Made | None]]:
-        """Return the rows, each with what a process made of it, if one did."""
+    def _prepared(self) -> Iterable[Any]:
+        """Return the rows; where processes preprocess, each with what one made of it, or None."""
         if self._workers is None:
-            return zip(self._rows, repeat(None))
+            return self._rows
         return self._workers.preprocess(self._rows, self._entry.stages)
 
     def _preprocess_all(self, *, window: bool = False) -> None:
@@ -142,11 +141,13 @@ class _Run:
                 self._windows.close()
 
     def _preprocess_rows(self, window: bool) -> None:
-        windows, stages_of, pipe, shape_of = self._windows, self._entry.stages, self._pipe, self._shapes.of
+        windows, stages_of, shape_of = self._windows, self._entry.stages, self._shapes.of
+        preprocess, is_alone = self._pipe.preprocess, self._workers is None
         end_row, append = windows.end_row, self._order.append
-        if self._numbered is None:
-            self._numbered = enumerate(self._prepared())
-        for number, (row, made) in self._numbered:
+        made: Made | None = None
+        for number, row in self._numbered or enumerate(self._prepared()):
+            if not is_alone:
+                row, made = row
             if windows.is_tight and not windows.wait_for_room():
                 return
             work = Work(row, number)
@@ -159,7 +160,10 @@ class _Run:
             try:
                 if made is None:
                     inputs, stages = stages_of(row)
-                    model_inputs = preprocessed(pipe, inputs, stages.preprocess)
+                    try:
+                        model_inputs = preprocess(inputs, **stages.preprocess)
+                    except Exception:
+                        model_inputs = preprocess_again(preprocess, inputs, stages.preprocess)
                 else:
                     stages, (model_inputs,) = made
                 work.model_inputs = model_inputs
@@ -176,9 +180,12 @@ class _Run:
 
     def _preprocess_chunks(self) -> None:
         windows, shape_of, number = self._windows, self._shapes.of, 0
-        for row, made in self._prepared():
+        made: Made | None = None
+        for row in self._prepared():
             if not windows.wait_for_room():
                 return
+            if self._workers is not None:
+                row, made = row
             work = Work(row, number)
             work.outputs, place = {}, 0
             self._order.append(work)
@@ -279,7 +286,7 @@ class _Run:
 
     def _inline(self) -> Iterator[RowResult]:
         """Run windows in this thread until rows are not cheap; then start the first thread and end with the window."""
-        self._is_inline, is_cheap = True, True
+        self._is_inline, is_cheap, self._numbered = True, True, enumerate(self._rows)
         count, seconds = 0, 0.0  # of all windows: one that had to wait for the processor says little
         while is_cheap and not (self._is_read or self._is_stopped()):
             began = time.perf_counter()

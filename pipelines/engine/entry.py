@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -135,15 +135,16 @@ def as_chat(inputs: Any) -> Any:
     return text_generation.Chat(inputs)
 
 
-def preprocessed(pipe: Any, inputs: Any, parameters: Mapping[str, Any]) -> Any:
-    """Return what `preprocess` makes of an input, which may be a chat's messages."""
-    try:
-        return pipe.preprocess(inputs, **parameters)
-    except Exception:
-        chat = as_chat(inputs)
-        if chat is None:
-            raise
-        return pipe.preprocess(chat, **parameters)
+def preprocess_again(preprocess: Callable[..., Any], inputs: Any, parameters: Mapping[str, Any]) -> Any:
+    """Return what `preprocess` makes of a chat's messages, as whose input it has just failed.
+
+    Raises:
+        Exception: the one that is being handled, if the input is no chat.
+    """
+    chat = as_chat(inputs)
+    if chat is None:
+        raise
+    return preprocess(chat, **parameters)
 
 
 def _first(dataset: Any) -> Any:

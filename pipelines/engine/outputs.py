@@ -111,5 +111,5 @@ def _is_low(value: Any) -> bool:
     if isinstance(value, Mapping):
         return any(_is_low(item) for item in value.values())
     if isinstance(value, (list, tuple)):
-        return any(_is_low(item) for item in value)
+        return not (value and isinstance(value[0], str)) and any(_is_low(item) for item in value)
     return isinstance(value, torch.Tensor) and value.dtype in (torch.bfloat16, torch.float16)

@@ -133,6 +133,10 @@ def without_padding(output: Any, axes: Axes, padding: int, left: bool) -> Any:
     if not padding:
         return output
     for path, padded in axes.items():
+        if len(path) == 1 and len(padded) == 1 and type(output) is dict:  # nearly always
+            value = output[path[0]]
+            output[path[0]] = value.narrow(padded[0], padding if left else 0, value.shape[padded[0]] - padding)
+            continue
         output = _replaced(output, path, padded, padding, left)
     return output
 

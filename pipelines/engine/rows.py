@@ -13,7 +13,7 @@ from pipesmith.pipelines.user_code import describe, user_frame
 _PLAIN = "Return text, numbers, lists and dicts from postprocess."
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Row:
     """One input.
 

@@ -28,7 +28,7 @@ from multiprocessing.connection import Connection, Pipe, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from pipesmith.pipelines.engine.entry import Stages, preprocessed
+from pipesmith.pipelines.engine.entry import Stages, preprocess_again
 from pipesmith.pipelines.engine.rows import Row
 from pipesmith.pipelines.errors import ParameterError
 
@@ -332,7 +332,11 @@ def _made(pipe: Any, in_chunks: bool, given: bytes) -> bytes | None:
     try:
         inputs, parameters = pickle.loads(given)
         if not in_chunks:
-            return pickle.dumps([_pickled(preprocessed(pipe, inputs, parameters))])
+            try:
+                model_inputs = pipe.preprocess(inputs, **parameters)
+            except Exception:
+                model_inputs = preprocess_again(pipe.preprocess, inputs, parameters)
+            return pickle.dumps([_pickled(model_inputs)])
         chunks: list[bytes] = []
         size = 0
         for chunk in pipe.preprocess(inputs, **parameters):
