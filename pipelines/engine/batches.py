@@ -2,9 +2,11 @@
 
 The first thread takes rows and preprocesses them, the second packs windows of them into batches and runs these, and the
 caller's own thread runs postprocess and hands results out. No stage runs twice at once: tokenizers are not made for it.
-Rows pass from thread to thread by the window and by the batch: a hand-over costs more than a small row does. Rows that
-cost next to nothing are not handed over at all: the caller's thread runs every stage, window by window, until a window
-turns out to be worth the threads.
+Rows pass from thread to thread by the window and by the batch: a hand-over costs more than a small row does.
+
+On a processor the threads wait for a reason: there the model computes on every core, and a stage beside it delays it by
+more than the stage takes. The caller's thread runs all stages, window by window, until what is not forward (the
+caller's own time as well) is worth a thread, or forever if rows cost next to nothing.
 """
 
 from __future__ import annotations
@@ -39,7 +41,8 @@ _WINDOW_BYTES, _WINDOW_BYTES_ON_ACCELERATOR = 64 * 2**20, 256 * 2**20  # of mode
 _AHEAD = 3  # lots of batches that have been through forward and not through postprocess
 _FLUSH = 0.002  # seconds: batches that take less are handed on together
 _CHEAP = 1e-4  # seconds for all stages of a row: below it, threads wait for each other longer than they work
-_WARM_UP = 0.005  # seconds that the first batches may take beside
+_SMALL = 0.08  # the share of time that is not forward's: below it, threads win nothing on a processor
+_WARM_UP = 0.005  # seconds beside both
 _RELEASE = 64  # rows that are handed out before others may be read in their place
 
 
@@ -90,6 +93,7 @@ class _Run:
         self._order: deque[Work] = deque()  # rows in their order, until they are handed out
         self._is_read = False  # every row
         self._is_inline = False  # the caller's thread runs all stages
+        self._aside = 0.0  # seconds of stages other than forward, then
         self._rows_error: BaseException | None = None  # of the caller's own rows: raised after those before it
         self._error: BaseException | None = None  # a bug of ours: not to be lost in a thread
         self._outgoing: list[_Delivery] = []
@@ -259,7 +263,9 @@ class _Run:
     def _deliver(self, pieces: Sequence[Piece], outputs: Sequence[Any], error: BaseException | None) -> None:
         """Hand pieces on to the caller's thread, small batches together."""
         if self._is_inline:
+            began = time.perf_counter()
             self._take(pieces, outputs, error)
+            self._aside += time.perf_counter() - began
             return
         self._outgoing.append((pieces, outputs, error))
         if time.monotonic() - self._flushed > _FLUSH:
@@ -276,8 +282,7 @@ class _Run:
     def results(self) -> Iterator[RowResult]:
         if is_cpu(self._pipe) and not (self._options.live or self._in_chunks or self._workers):
             yield from self._inline()
-        is_begun = self._threads[0].ident is not None
-        if is_begun or not (self._is_read or self._is_stopped()):
+        if not (self._is_read or self._is_stopped()):
             yield from self._handed_over()
         if self._error is not None:
             raise self._error
@@ -285,43 +290,39 @@ class _Run:
             raise self._rows_error
 
     def _inline(self) -> Iterator[RowResult]:
-        """Run windows in this thread until rows are not cheap; then start the first thread and end with the window."""
-        self._is_inline, is_cheap, self._numbered = True, True, enumerate(self._rows)
+        """Run windows in this thread until threads are worth it."""
+        self._is_inline, self._numbered = True, enumerate(self._rows)
         count, seconds = 0, 0.0  # of all windows: one that had to wait for the processor says little
-        while is_cheap and not (self._is_read or self._is_stopped()):
+        started = time.perf_counter()
+        while not (self._is_read or self._is_stopped()):
             began = time.perf_counter()
             self._preprocess_all(window=True)
+            self._aside += time.perf_counter() - began
             count += len(self._order)
             for part in self._parts(self._windows.take() or []):
                 self._forward.say_why_alone()
                 for _ in self._run_window(part):
                     seconds += time.perf_counter() - began
-                    if is_cheap and seconds > _WARM_UP + _CHEAP * count:
-                        is_cheap = False
-                        if not self._is_read:
-                            self._start(0)
                     yield from self._ready()
                     began = time.perf_counter()
             yield from self._ready()
+            aside = self._aside + time.perf_counter() - started - seconds
+            if seconds > _WARM_UP + _CHEAP * count and aside > _WARM_UP + _SMALL * seconds:
+                break
         self._is_inline = False
 
     def _handed_over(self) -> Iterator[RowResult]:
         """Run what is left in three threads."""
-        for number in range(len(self._threads)):
-            self._start(number)
+        if is_cpu(self._pipe):
+            release_threads()
+        for thread in self._threads:
+            thread.start()
         while (delivered := self._delivered.get()) is not None:
             while delivered:
                 self._take(*delivered.pop(0))  # and it is let go of: outputs may be large
             self._ahead.release()
             yield from self._ready()
         yield from self._ready()
-
-    def _start(self, number: int) -> None:
-        """Start a thread that is not started yet."""
-        if self._threads[number].ident is None:
-            if is_cpu(self._pipe):
-                release_threads()
-            self._threads[number].start()
 
     def _take(self, pieces: Sequence[Any], outputs: Sequence[Any], error: BaseException | None) -> None:
         accept = self._accept_chunks if self._in_chunks else self._accept
