@@ -212,7 +212,8 @@ def test_memory_stays_flat() -> None:
         return found
 
     peak(500)
-    assert peak(10_000) < 1.5 * peak(1_000)
+    most = 3 * 64 * 16_000  # bytes: two windows, which threads may have under way, and what stands beside
+    assert peak(1_000) < most and peak(10_000) < most
 
 
 @pytest.mark.parametrize("chunks", [False, True])
