@@ -6,35 +6,16 @@ from typing import Annotated
 
 import typer
 
-from pipesmith.cli import output
+from pipesmith.cli import options, output, parsed
 from pipesmith.cli import run_options as opt
 from pipesmith.cli.flags import task_request
-from pipesmith.cli.options import (
-    DeviceOpt,
-    ModelOpt,
-    OfflineOpt,
-    Quoting,
-    RevisionOpt,
-    RowFormatOpt,
-    TaskArg,
-    TokenOpt,
-    VerboseOpt,
-)
-from pipesmith.cli.parsed import (
-    call_parameters,
-    engine_options,
-    error_policy,
-    input_options,
-    load_options,
-    output_options,
-)
 from pipesmith.pipelines.engine.options import WINDOW
 from pipesmith.pipelines.records.record import MAX_ROW_BYTES
 
 
 def run(
     ctx: typer.Context,
-    task: TaskArg,
+    task: options.TaskArg,
     inputs: Annotated[
         list[str] | None,
         typer.Argument(metavar="[INPUTS]...", help="Texts, or files of images and sounds; - reads stdin."),
@@ -49,7 +30,7 @@ def run(
     input_format: opt.InputFormatOpt = None,
     split: opt.SplitOpt = None,
     delimiter: opt.DelimiterOpt = None,
-    quoting: opt.QuotingOpt = Quoting.minimal,
+    quoting: opt.QuotingOpt = options.Quoting.minimal,
     no_header: opt.NoHeaderOpt = False,
     columns: opt.ColumnsOpt = None,
     encoding: opt.EncodingOpt = None,
@@ -57,7 +38,7 @@ def run(
     allow_private_urls: opt.AllowPrivateUrlsOpt = False,
     output_file: opt.OutputOpt = None,
     output_dir: opt.OutputDirOpt = None,
-    format: RowFormatOpt = None,
+    format: options.RowFormatOpt = None,
     keep: opt.KeepOpt = True,
     flatten: opt.FlattenOpt = False,
     force: opt.ForceOpt = False,
@@ -72,21 +53,21 @@ def run(
     window: opt.WindowOpt = WINDOW,
     deterministic: opt.DeterministicOpt = False,
     num_workers: opt.NumWorkersOpt = 0,
-    model: ModelOpt = None,
-    revision: RevisionOpt = None,
-    token: TokenOpt = None,
-    offline: OfflineOpt = False,
+    model: options.ModelOpt = None,
+    revision: options.RevisionOpt = None,
+    token: options.TokenOpt = None,
+    offline: options.OfflineOpt = False,
     task_name: opt.TaskNameOpt = None,
     pt_model: opt.PtModelOpt = None,
     settings: opt.SetOpt = None,
     init: opt.InitOpt = None,
-    device: DeviceOpt = None,
+    device: options.DeviceOpt = None,
     dtype: opt.DtypeOpt = "auto",
     model_kwargs: opt.ModelKwargsOpt = None,
     compile_model: opt.CompileOpt = False,
     trust_remote_code: opt.TrustOpt = False,
     allow_random_weights: opt.RandomWeightsOpt = False,
-    verbose: VerboseOpt = False,
+    verbose: options.VerboseOpt = False,
 ) -> int:
     """Run a task on inputs: pipe run pair-classification --second-text "B" "A"
 
@@ -98,7 +79,7 @@ def run(
 
     output.set_verbose(verbose)
     output.set_quiet(quiet)
-    request, inputs_asked = task_request(ctx), input_options(ctx)
-    how = output_options(ctx, inputs_asked), error_policy(ctx), engine_options(ctx)
-    session = RunSession(task, request, load_options(ctx), call_parameters(ctx), inputs_asked, *how, verbose=verbose)
-    return session.run(ctx)
+    rows = parsed.input_options(ctx)
+    what = parsed.call_parameters(ctx), rows, parsed.output_options(ctx, rows)
+    how = parsed.error_policy(ctx), parsed.engine_options(ctx)
+    return RunSession(task, task_request(ctx), parsed.load_options(ctx), *what, *how, verbose=verbose).run(ctx)
