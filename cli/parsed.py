@@ -82,7 +82,7 @@ def output_options(ctx: typer.Context, inputs: InputOptions) -> OutputOptions:
 
     file, form = ctx.params["output_file"], ctx.params["format"]
     to_stdout = str(file) in ("-", "/dev/stdout")
-    if file is None and ctx.params["resume"]:
+    if (file is None or to_stdout) and ctx.params["resume"]:
         raise ParameterError("--resume goes on with an unfinished file: name it with --output.")
     return OutputOptions(
         None if file is None or to_stdout else Path(file),

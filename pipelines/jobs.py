@@ -267,7 +267,7 @@ def to_row(
     number: int,
     columns: ColumnMap | None,
     parameters: Mapping[str, Any],
-    prepare: Callable[[Any], Any] = lambda inputs: inputs,
+    prepare: Callable[[Any], Any],
 ) -> Row:
     """Return a row for the engine; one that cannot be read carries its error.
 

@@ -667,6 +667,7 @@ class DroppingPipeline(Pipeline):
     ("flags", "words"),
     [
         (["--resume"], "--output"),
+        (["--resume", "--output", "-"], "--output"),
         (["--seed", "3"], "--sample"),
         (["--column", "input=text", "--column", "text=n"], "--column maps input twice: 'text' and 'n'."),
         (["--column", "input=nope"], "in.csv has no column 'nope'"),
