@@ -17,6 +17,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from pipesmith.pipelines.engine.budget import budgets, is_cpu
@@ -43,7 +44,7 @@ _FLUSH = 0.002  # seconds: batches that take less are handed on together
 _CHEAP = 1e-4  # seconds for all stages of a row: below it, threads wait for each other longer than they work
 _SMALL = 0.08  # the share of time that is not forward's: below it, threads win nothing on a processor
 _WARM_UP = 0.005  # seconds beside both
-_RELEASE = 64  # rows that are handed out before others may be read in their place
+_LOT = 64  # rows that are handed out before others may be read in their place
 
 
 _Delivery = tuple[Sequence[Any], Sequence[Any], "BaseException | None"]  # pieces, outputs, or why they failed
@@ -60,7 +61,7 @@ def run_in_batches(
     """Yield one result for each row, in order; see `engine.run`."""
     run = _Run(pipe, rows, entry, options, statistics, notify)
     try:
-        yield from run.results()
+        yield from chain.from_iterable(run.results())
     finally:
         run.stop()
 
@@ -279,7 +280,8 @@ class _Run:
 
     # The caller's thread
 
-    def results(self) -> Iterator[RowResult]:
+    def results(self) -> Iterator[list[RowResult]]:
+        """Yield what is ready, lot by lot: a generator's step for every row is a good part of what a row costs."""
         if is_cpu(self._pipe) and not (self._options.live or self._in_chunks or self._workers):
             yield from self._inline()
         if not (self._is_read or self._is_stopped()):
@@ -289,7 +291,7 @@ class _Run:
         if self._rows_error is not None and not self._is_stopped():
             raise self._rows_error
 
-    def _inline(self) -> Iterator[RowResult]:
+    def _inline(self) -> Iterator[list[RowResult]]:
         """Run windows in this thread until threads are worth it."""
         self._is_inline, self._numbered = True, enumerate(self._rows)
         count, seconds = 0, 0.0  # of all windows: one that had to wait for the processor says little
@@ -311,7 +313,7 @@ class _Run:
                 break
         self._is_inline = False
 
-    def _handed_over(self) -> Iterator[RowResult]:
+    def _handed_over(self) -> Iterator[list[RowResult]]:
         """Run what is left in three threads."""
         if is_cpu(self._pipe):
             release_threads()
@@ -329,22 +331,22 @@ class _Run:
         accept(pieces, outputs, error)
         self._windows.free(0, sum([piece.shape.bytes for piece in pieces]))
 
-    def _ready(self) -> Iterator[RowResult]:
-        """Yield the rows that are done, up to the first that is not."""
-        order, windows = self._order, self._windows
+    def _ready(self) -> Iterator[list[RowResult]]:
+        """Yield the rows that are done, up to the first that is not; others may be read in their place then."""
+        order, ready = self._order, []
         is_done = self._finish_chunks if self._in_chunks else _is_done
-        rows = 0
         while order and is_done(order[0]):
             work = order.popleft()
-            rows += 1
-            if rows == _RELEASE:
-                windows.free(rows, 0)
-                rows = 0
             if work.error is None:
-                yield RowResult(work.row, work.result, work.row.error)
+                ready.append(RowResult(work.row, work.result, work.row.error))
             else:
-                yield RowResult(work.row, None, self._explained(work, work.error))
-        windows.free(rows, 0)
+                ready.append(RowResult(work.row, None, self._explained(work, work.error)))
+            if len(ready) == _LOT:
+                yield ready
+                self._windows.free(_LOT, 0)
+                ready = []
+        yield ready
+        self._windows.free(len(ready), 0)
 
     def _accept(self, pieces: Sequence[Work], outputs: Sequence[Any], error: BaseException | None) -> None:
         """Postprocess rows at once, in whatever order they come: their outputs may be large."""

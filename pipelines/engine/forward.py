@@ -13,7 +13,7 @@ from typing import Any
 from pipesmith.pipelines.engine.budget import Budget
 from pipesmith.pipelines.engine.outputs import NotABatchError, as_given, in_float32, taken_apart
 from pipesmith.pipelines.engine.packing import Batch, Piece
-from pipesmith.pipelines.engine.padding import Axes, OtherResultError, padded_axes, pads_left, without_padding
+from pipesmith.pipelines.engine.padding import Axes, OtherResultError, padded_axes, pads_left, take_padding_off
 from pipesmith.pipelines.engine.statistics import Statistics
 
 _FAILED_BATCHES = 2  # that fail while their rows do not: this pipeline cannot be batched
@@ -197,9 +197,7 @@ class Forward:
     def _take_padding_off(self, batch: Batch, outputs: list[Any], axes: Axes | None) -> None:
         if axes:
             longest = max(piece.shape.length for piece in batch.pieces)
-            for place, piece in enumerate(batch.pieces):
-                padding = longest - piece.shape.length
-                outputs[place] = without_padding(outputs[place], axes, padding, self._left)
+            take_padding_off(outputs, axes, [longest - piece.shape.length for piece in batch.pieces], self._left)
 
 
 def _collate_function(pipe: Any) -> tuple[Callable[[list[Any]], Any] | None, str]:

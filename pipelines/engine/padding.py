@@ -5,7 +5,7 @@ transformers leaves it in: with `batch_size=` the features of a short text come 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 _TOLERANCE = {"float32": 1e-3, "float64": 1e-3}  # of what a batch may change; of lower precisions
@@ -121,24 +121,27 @@ def pads_left(pipe: Any) -> bool:
     return bool(side == "left")
 
 
-def without_padding(output: Any, axes: Axes, padding: int, left: bool) -> Any:
-    """Return a row's output as it is alone.
+def take_padding_off(outputs: list[Any], axes: Axes, paddings: Sequence[int], left: bool) -> None:
+    """Change the rows of a batch's output to what they are alone.
 
     Args:
-        output: the output in a batch.
-        axes: which of its axes are padded.
-        padding: how much longer the batch was than the row.
+        outputs: the rows.
+        axes: which of a row's axes are padded.
+        paddings: how much longer the batch was than each row.
         left: whether the padding stands before the row.
     """
-    if not padding:
-        return output
-    for path, padded in axes.items():
-        if len(path) == 1 and len(padded) == 1 and type(output) is dict:  # nearly always
-            value = output[path[0]]
-            output[path[0]] = value.narrow(padded[0], padding if left else 0, value.shape[padded[0]] - padding)
-            continue
-        output = _replaced(output, path, padded, padding, left)
-    return output
+    is_flat = all(len(path) == len(padded) == 1 for path, padded in axes.items())
+    if is_flat and all(type(output) is dict for output in outputs):  # nearly always: a row costs next to nothing then
+        for (name,), (axis,) in axes.items():
+            size = outputs[0][name].shape[axis]  # all are cut from one tensor
+            for output, padding in zip(outputs, paddings):
+                if padding:
+                    output[name] = output[name].narrow(axis, padding if left else 0, size - padding)
+        return
+    for place, padding in enumerate(paddings):
+        if padding:
+            for path, padded in axes.items():
+                outputs[place] = _replaced(outputs[place], path, padded, padding, left)
 
 
 def _replaced(value: Any, path: tuple[Any, ...], axes: tuple[int, ...], padding: int, left: bool) -> Any:

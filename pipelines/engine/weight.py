@@ -33,7 +33,7 @@ class Scale:
     def parts(self, pieces: list[Piece], most: int) -> Iterator[list[Piece]]:
         """Part a window, in its order, so that the results of each part weigh about `most` bytes at most."""
         begin, size = 0, 0.0
-        if self._is_light:
+        if self._is_light or sum([piece.shape.length or 1 for piece in pieces]) * self._heaviest <= most:
             yield pieces
             return
         for end, piece in enumerate(pieces):
