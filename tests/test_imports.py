@@ -14,7 +14,7 @@ import pytest
 from support import write
 
 ROOT = Path(__file__).parent.parent
-HEAVY = {"torch", "transformers", "jinja2", "datasets", "pyarrow", "huggingface_hub", "rich", "numpy", "PIL"}
+HEAVY = {"torch", "transformers", "jinja2", "datasets", "pyarrow", "huggingface_hub", "rich", "numpy", "PIL", "libcst"}
 TERMINAL = {"typer", "rich"}
 
 
