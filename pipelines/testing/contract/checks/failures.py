@@ -1,0 +1,81 @@
+"""Bad rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipesmith.pipelines.testing.contract.comparing import difference, same, shown
+from pipesmith.pipelines.testing.contract.results import Verdict, check, fail, warn
+from pipesmith.pipelines.testing.contract.subject import BATCH, Subject
+
+
+class _Nothing:
+    """What no pipeline can have a use for."""
+
+
+@check(
+    "bad-row",
+    why="One bad row in a million must say what is wrong with it, and leave all others as they are.",
+    hint="Let the exception of a bad row through: catch none to return a made-up result, and none that ends the "
+    "process.",
+)
+def bad_row(subject: Subject) -> Verdict | None:
+    """Put rows that are no input at all among good ones, in batches and alone."""
+    bad: list[Any] = [_Nothing(), 3.5, None]
+    inputs = list(subject.inputs)
+    for place, value in zip((1, 4, 8), bad):
+        inputs.insert(place, value)
+    parameters = subject.row_parameters(0)
+    good = {id(one): number for number, one in enumerate(subject.inputs)}
+    alone = subject.run(subject.rows(**parameters))
+    for batch_size in (None, BATCH):
+        found = subject.results(subject.rows(inputs, **parameters), batch_size=batch_size)
+        accepted = []
+        for given, result in zip(inputs, found):
+            if any(given is one for one in bad):
+                if result.error is None:
+                    accepted.append((given, result.plain()))
+                elif isinstance(result.error.__cause__, SystemExit):
+                    return fail("a bad row ends the process", at=subject.place("preprocess"), got="SystemExit")
+                continue
+            if result.error is not None:
+                return fail(
+                    f"a good row fails beside a bad one: {result.error.message}", at=subject.place("preprocess")
+                )
+            one = difference(alone[good[id(given)]], result.plain())
+            if one is not None:
+                return fail(
+                    f"a bad row changes the result of a good one{f' at {one.path}' if one.path else ''}",
+                    at=subject.place("preprocess"),
+                    expected=one.expected,
+                    got=one.got,
+                )
+        verdict = _accepted(subject, accepted)
+        if verdict is not None:
+            return verdict
+    return None
+
+
+def _accepted(subject: Subject, accepted: list[tuple[Any, Any]]) -> Verdict | None:
+    """Judge bad rows that got a result: one and the same for all is made up, another for each is read somehow."""
+    if not accepted:
+        return None
+    results = [result for _, result in accepted]
+    if len(results) > 1 and all(same(results[0], other) for other in results[1:]):
+        return fail(
+            "rows that are no input get a result",
+            at=subject.place("preprocess"),
+            expected="an error that says what is wrong with the row",
+            got=f"{shown(results[0])} for {', '.join(_named(given) for given, _ in accepted)}",
+        )
+    given, result = accepted[0]
+    return warn(
+        "a row that is no input gets a result",
+        at=subject.place("preprocess"),
+        expected="an error that says what is wrong with the row",
+        got=f"{shown(result)} for {_named(given)}",
+    )
+
+
+def _named(value: Any) -> str:
+    return "an object()" if isinstance(value, _Nothing) else repr(value)

@@ -1,0 +1,210 @@
+"""The model: in eval mode, without gradients, on any device, in any precision."""
+
+from __future__ import annotations
+
+import ast
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pipesmith.pipelines.source import parse
+from pipesmith.pipelines.testing.contract.results import Verdict, check, fail, not_applicable, warn
+from pipesmith.pipelines.testing.contract.subject import Subject, source_file
+from pipesmith.pipelines.user_code import describe, user_line
+
+_DEVICES = ("cuda", "mps", "xpu", "npu", "hpu")
+_LOW = ("float16", "bfloat16", "half")
+
+
+@check(
+    "eval-mode",
+    why="In training mode dropout makes every result a game of chance; with gradients every row keeps its memory.",
+    hint="Do not call model.train() or torch.enable_grad(): transformers has set the model to eval mode already.",
+)
+def eval_mode(subject: Subject) -> Verdict | None:
+    """Look at the model while rows go through it."""
+    import torch
+
+    seen: dict[str, str] = {}
+
+    def look(module: Any, arguments: Any) -> None:
+        if any(part.training for part in module.modules()):
+            seen.setdefault("the model is in training mode", "training")
+        if torch.is_grad_enabled():
+            seen.setdefault("gradients are computed", "with gradients")
+
+    handle = subject.pipe.model.register_forward_pre_hook(look)
+    try:
+        subject.run(subject.few[:2])
+    finally:
+        handle.remove()
+    for what, got in seen.items():
+        line = _line_of_call(subject, ("train", "enable_grad", "set_grad_enabled"))
+        return fail(what, at=line or subject.place("_forward"), expected="eval mode, no gradients", got=got)
+    return None
+
+
+def _line_of_call(subject: Subject, names: tuple[str, ...]) -> str:
+    file = source_file(subject)
+    for node in ast.walk(parse(file)) if file is not None else ():
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in names:
+            return f"{file}:{node.lineno}"
+    return ""
+
+
+@check(
+    "no-fixed-device",
+    why="A pipeline that names a device fails, or is slow, on every machine that has another one.",
+    hint="Make tensors with device=self.device; transformers moves what preprocess returns, and the model, by itself.",
+    needs_run=False,
+)
+def no_fixed_device(subject: Subject) -> Verdict | None:
+    """Look for devices in the source, then run the user's lines on torch's meta device."""
+    file = source_file(subject)
+    if file is None:
+        return not_applicable("the class is one of transformers'" if subject.pipe is not None else "no source")
+    for line, text in _named_devices(parse(file)):
+        return fail(f"a device is named: {text}", at=f"{file}:{line}", expected="self.device", got=text)
+    return _on_meta(subject) if subject.inputs else None
+
+
+def _named_devices(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    for function, node in _calls(tree):
+        called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        if called in ("cuda", "xpu", "npu", "mps") and isinstance(node.func, ast.Attribute):
+            receiver = ast.unparse(node.func.value)
+            if receiver != "torch" and not receiver.endswith("backends"):
+                yield node.lineno, ast.unparse(node)
+        given = [word.value for word in node.keywords if word.arg == "device"]
+        given += node.args if called in ("to", "device") else []
+        for value in given:
+            if isinstance(value, ast.Constant) and isinstance(value.value, (str, int)) and value.value is not True:
+                name = str(value.value).partition(":")[0]
+                if name in _DEVICES or (name.isdigit() and called != "to"):
+                    yield node.lineno, ast.unparse(node)
+                elif name == "cpu" and function in ("preprocess", "_forward"):
+                    yield node.lineno, ast.unparse(node)
+
+
+def _calls(tree: ast.AST, function: str = "") -> Iterator[tuple[str, ast.Call]]:
+    """Yield calls with the name of the function around them."""
+    for node in ast.iter_child_nodes(tree):
+        inside = node.name if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) else function
+        if isinstance(node, ast.Call):
+            yield inside, node
+        yield from _calls(node, inside)
+
+
+def _on_meta(subject: Subject) -> Verdict | None:
+    """Run `_forward` with everything on the meta device; only errors of devices in the user's own lines count."""
+    import torch
+
+    pipe, row = subject.pipe, subject.few[0]
+    stages = subject.sanitized(**row.parameters)
+    inputs = pipe.preprocess(row.inputs, **{**pipe._preprocess_params, **stages[0]})
+    if isinstance(inputs, Iterator):
+        inputs = next(inputs)
+    meta = torch.device("meta")
+    try:
+        inputs = pipe._ensure_tensor_on_device(inputs, device=meta)
+        pipe.model.to(meta)
+        pipe.device = meta
+        with torch.no_grad():
+            pipe._forward(inputs, **{**pipe._forward_params, **stages[1]})
+    except Exception as error:
+        if _is_users_own(error) and _is_of_devices(error):
+            return fail(
+                f"_forward does not run on another device: {describe(error)}",
+                at=user_line(error),
+                expected="tensors on self.device",
+                got="tensors on the processor",
+            )
+    return None
+
+
+def _is_users_own(error: BaseException) -> bool:
+    """Tell whether the line that raised it is the user's own, torch's own lines left out."""
+    place = user_line(error)
+    frames = [one for one in traceback.extract_tb(error.__traceback__) if "torch" not in Path(one.filename).parts]
+    return bool(place and frames) and f"{frames[-1].filename}:{frames[-1].lineno}" == place
+
+
+def _is_of_devices(error: BaseException) -> bool:
+    text = str(error)
+    return "device" in text and "data-dependent" not in text and "item()" not in text
+
+
+@check(
+    "no-fixed-dtype",
+    why="A pipeline that names a precision fails, or is inexact, with a model that was loaded in another one.",
+    hint="Cast floating inputs with .to(self.model.dtype), and nothing to float16 or bfloat16.",
+    needs_run=False,
+)
+def no_fixed_dtype(subject: Subject) -> Verdict | None:
+    """Look for low precisions in the source, then run the user's lines with the model in bfloat16."""
+    file = source_file(subject)
+    if file is None:
+        return not_applicable("the class is one of transformers'" if subject.pipe is not None else "no source")
+    for _, node in _calls(parse(file)):
+        called = node.func.attr if isinstance(node.func, ast.Attribute) else ""
+        given = [word.value for word in node.keywords if word.arg in ("dtype", "torch_dtype")]
+        given += node.args if called == "to" else []
+        names = [ast.unparse(value).removeprefix("torch.").strip("'\"") for value in given]
+        if called in ("half", "bfloat16") or any(name in _LOW for name in names):
+            text = ast.unparse(node)
+            return fail(f"a precision is named: {text}", at=f"{file}:{node.lineno}", expected="self.model.dtype", got=text)
+    if not subject.inputs or not _is_floating(subject):
+        return None
+    import torch
+
+    subject.pipe.model.to(torch.bfloat16)
+    for result in subject.results(subject.few):
+        cause = result.error.__cause__ if result.error is not None else None
+        if cause is not None and _is_of_dtypes(cause) and user_line(cause) and _stage(cause) == "_forward":
+            return fail(
+                f"_forward does not run with a model in bfloat16: {describe(cause)}",
+                at=user_line(cause),
+                expected="inputs in the model's precision",
+                got="float32",
+            )
+    return None
+
+
+def _is_floating(subject: Subject) -> bool:
+    return any(parameter.is_floating_point() for parameter in subject.pipe.model.parameters())
+
+
+def _is_of_dtypes(error: BaseException) -> bool:
+    text = str(error)
+    return "dtype" in text or "scalar type" in text or "should be the same" in text
+
+
+def _stage(error: BaseException) -> str:
+    stages = ("preprocess", "_forward", "postprocess")
+    return next((one.name for one in traceback.extract_tb(error.__traceback__) if one.name in stages), "")
+
+
+@check(
+    "bfloat16",
+    why="Large models are loaded in bfloat16, which numpy cannot read.",
+    hint="Write .float() before .numpy(). `pipe run` does that for you; transformers alone does not.",
+)
+def bfloat16(subject: Subject) -> Verdict | None:
+    """Run rows with the model in bfloat16, as transformers alone does."""
+    import torch
+
+    if not _is_floating(subject):
+        return not_applicable("the model has no floating weights")
+    subject.pipe.model.to(torch.bfloat16)
+    try:
+        subject.native("dataset", subject.inputs[:2])
+    except Exception as error:
+        if _stage(error) == "postprocess":
+            return warn(
+                f"postprocess cannot read a bfloat16 output: {describe(error)}",
+                at=user_line(error) or subject.place("postprocess"),
+                got=describe(error),
+            )
+        return not_applicable(f"the model does not run in bfloat16 here: {describe(error)}")
+    return None

@@ -1,0 +1,192 @@
+"""Parameters at construction and at call: the same either way, and each call's own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from pipesmith.pipelines.engine import Row
+from pipesmith.pipelines.plain import to_plain
+from pipesmith.pipelines.signature import Parameter
+from pipesmith.pipelines.testing.contract.comparing import difference, same, shown
+from pipesmith.pipelines.testing.contract.results import Verdict, check, fail, not_applicable, warn
+from pipesmith.pipelines.testing.contract.subject import Subject
+
+_NO_PARAMETERS = "the task has no parameters of its own"
+
+
+def _tried(subject: Subject, count: int = 3) -> Iterator[tuple[Parameter, Any, list[Any]]]:
+    """Yield parameters with a value that works, and the results of four rows with it."""
+    for parameter in subject.own_parameters:
+        tried = 0
+        for value in subject.working_values(parameter):
+            found = subject.results([_with(row, parameter.name, value) for row in subject.few])
+            if any(result.error is not None for result in found):
+                continue
+            yield parameter, value, [result.plain() for result in found]
+            tried += 1
+            if tried == count:
+                break
+
+
+def _with(row: Row, name: str, value: Any) -> Row:
+    return Row(row.inputs, {**row.parameters, name: value}, row.number)
+
+
+def _without(row: Row, name: str) -> Row:
+    return Row(row.inputs, {key: value for key, value in row.parameters.items() if key != name}, row.number)
+
+
+@check(
+    "construction-equals-call",
+    why="pipeline(task, top_k=1)(x) and pipeline(task)(x, top_k=1) are one wish written in two places.",
+    hint="Leave parameters to transformers: its __init__ hands what it is given to _sanitize_parameters and keeps the "
+    "three dicts; an __init__ of your own passes **kwargs on to super().__init__.",
+)
+def construction_equals_call(subject: Subject) -> Verdict | None:
+    """Give each parameter at construction, and compare with what the same at call gives."""
+    if not subject.own_parameters:
+        return not_applicable(_NO_PARAMETERS)
+    for parameter, value, at_call in _tried(subject):
+        made = subject.made_with(**{parameter.name: value})
+        rows = [_without(row, parameter.name) for row in subject.few]
+        for row, expected in zip(rows, at_call):
+            got = _with_construction_alone(subject, made, row, parameter.name)
+            found = difference(expected, got)
+            if found is not None:
+                return fail(
+                    f"{parameter.name}={value!r} gives another result at construction than at call{_at(found.path)}",
+                    at=subject.place("__init__") if _has_own_init(subject) else subject.place("_sanitize_parameters"),
+                    expected=f"{found.expected}, as at call",
+                    got=found.got,
+                )
+    return None
+
+
+def _at(path: str) -> str:
+    return f" at {path}" if path else ""
+
+
+def _has_own_init(subject: Subject) -> bool:
+    return subject.signature is not None and "__init__" in subject.signature.method_places
+
+
+def _with_construction_alone(subject: Subject, made: Any, row: Row, name: str) -> Any:
+    """Run a row with what was kept at construction, without asking `_sanitize_parameters` again for it."""
+    del subject
+    stages = made._sanitize_parameters(**row.parameters) if row.parameters else ({}, {}, {})
+    kept = (made._preprocess_params, made._forward_params, made._postprocess_params)
+    return to_plain(_single(made, row.inputs, [{**given, **ours} for given, ours in zip(stages, kept)]))
+
+
+def _single(pipe: Any, inputs: Any, stages: list[dict[str, Any]]) -> Any:
+    from transformers.pipelines.base import ChunkPipeline
+
+    if isinstance(pipe, ChunkPipeline):
+        outputs = [pipe.forward(one, **stages[1]) for one in pipe.preprocess(inputs, **stages[0])]
+        return pipe.postprocess(outputs, **stages[2])
+    return pipe.postprocess(pipe.forward(pipe.preprocess(inputs, **stages[0]), **stages[1]), **stages[2])
+
+
+@check(
+    "defaults-stay",
+    why="A call that does not name a parameter must leave it as it was: at what construction set, or at its default.",
+    hint="In _sanitize_parameters put a parameter into its dict only if it was given: `if top_k is not None:`.",
+)
+def defaults_stay(subject: Subject) -> Verdict | None:
+    """Call with nothing: what construction set stays, and no default of a stage is overwritten with None."""
+    if not subject.own_parameters:
+        return not_applicable(_NO_PARAMETERS)
+    report = warn if subject.is_transformers_own else fail
+    for stage, given in zip(("preprocess", "_forward", "postprocess"), subject.sanitized(**subject.parameters)):
+        for name, parameter in subject.stage_parameters(stage).items():
+            default = parameter.default
+            if name in given and given[name] is None and default not in (None, parameter.empty):
+                return report(
+                    f"{stage} is given {name}=None by a call that does not name it",
+                    at=subject.place("_sanitize_parameters"),
+                    expected=f"{name}={default!r}, the default of {stage}",
+                    got=f"{name}=None",
+                )
+    for parameter, value, at_call in _tried(subject):
+        made = subject.made_with(**{parameter.name: value})
+        rows = [_without(row, parameter.name) for row in subject.few]
+        stayed = [_with_construction_alone(subject, made, row, parameter.name) for row in rows]
+        if not same(at_call, stayed):
+            continue  # construction-equals-call says so
+        for expected, got in zip(stayed, subject.run(rows, pipe=made)):
+            found = difference(expected, got)
+            if found is not None:
+                return report(
+                    f"{parameter.name}={value!r} of construction is lost in a call that does not name it"
+                    f"{_at(found.path)}",
+                    at=subject.place("_sanitize_parameters"),
+                    expected=found.expected,
+                    got=found.got,
+                )
+    return None
+
+
+@check(
+    "no-leak",
+    why="A parameter of one call that stays for the next changes results for a reason that nobody can see.",
+    hint="Keep nothing of a call on self, and change neither the dicts that a stage is given nor a default in place.",
+)
+def no_leak(subject: Subject) -> Verdict | None:
+    """Call without, with, and without each parameter."""
+    if not subject.own_parameters:
+        return not_applicable(_NO_PARAMETERS)
+    before = subject.run(subject.few)
+    for parameter, value, _ in _tried(subject):
+        for expected, got in zip(before, subject.run(subject.few)):
+            found = difference(expected, got)
+            if found is not None:
+                return fail(
+                    f"after a call with {parameter.name}={value!r} a call without it gives another result"
+                    f"{_at(found.path)}",
+                    at=subject.place("_sanitize_parameters"),
+                    expected=found.expected,
+                    got=found.got,
+                )
+    return None
+
+
+@check(
+    "parameters-matter",
+    why="A parameter that changes nothing is a promise that is not kept; a second text that is ignored is a wrong result.",
+    hint="Use the parameter in its stage, or take it out.",
+)
+def parameters_matter(subject: Subject) -> Verdict | None:
+    """Look for a value of each parameter that changes a result on some of ten rows."""
+    if subject.is_transformers_own:
+        return not_applicable("the class is one of transformers'")
+    if not subject.own_parameters:
+        return not_applicable(_NO_PARAMETERS)
+    second = {one.name for one in subject.second_inputs}
+    idle = [one for one in subject.own_parameters if one.name not in subject.parameters and not _matters(subject, one)]
+    for parameter in sorted(idle, key=lambda one: one.name not in second):
+        stage = next(iter(parameter.stages), "_sanitize_parameters")
+        report = fail if parameter.name in second else warn
+        return report(
+            f"{', '.join(one.name for one in idle)}: no value changes the result of any of "
+            f"{len(subject.inputs)} rows",
+            at=subject.place(stage),
+            expected=f"another result for another {parameter.name}",
+            got=f"always {shown(subject.singles[0])}",
+        )
+    return None
+
+
+def _matters(subject: Subject, parameter: Parameter) -> bool:
+    rows = subject.rows()
+    without = subject.results([_without(row, parameter.name) for row in rows])
+    for value in subject.working_values(parameter):
+        found = subject.results([_with(row, parameter.name, value) for row in rows])
+        for one, other in zip(without, found):
+            if (one.error is None) != (other.error is None):
+                return True
+            if one.error is None and not same(one.plain(), other.plain()):
+                return True
+    return False
+
+

@@ -1,0 +1,98 @@
+"""Calls that do not know of each other."""
+
+from __future__ import annotations
+
+import ast
+from typing import Any
+
+from pipesmith.pipelines.source import parse
+from pipesmith.pipelines.testing.contract.comparing import difference
+from pipesmith.pipelines.testing.contract.results import Verdict, check, fail
+from pipesmith.pipelines.testing.contract.subject import Subject, source_file
+
+
+@check(
+    "no-state",
+    why="A pipeline serves many rows in any order: what one leaves behind becomes part of the next one's result.",
+    hint="Keep nothing of a row on self, on the class or in a default such as `seen=[]`.",
+)
+def no_state(subject: Subject) -> Verdict | None:
+    """Run ten rows, then the same backwards, in batches and forwards again."""
+    first = subject.run(subject.rows())
+    rows = subject.rows()
+    backwards = subject.run(rows[::-1])[::-1]
+    for how, found in (("after others", backwards), ("a third time", subject.run(subject.rows()))):
+        verdict = _compared(subject, first, found, how)
+        if verdict is not None:
+            return verdict
+    return None
+
+
+def _compared(subject: Subject, first: list[Any], found: list[Any], how: str) -> Verdict | None:
+    for number, (expected, got) in enumerate(zip(first, found), 1):
+        one = difference(expected, got)
+        if one is not None:
+            if _is_random(subject):
+                return None  # `deterministic` says so
+            return fail(
+                f"row {number} gives another result {how}{f' at {one.path}' if one.path else ''}",
+                at=_mutable_default(subject) or subject.place("postprocess"),
+                expected=one.expected,
+                got=one.got,
+            )
+    return None
+
+
+def _is_random(subject: Subject) -> bool:
+    """Tell whether results differ although the random numbers that are drawn do not; then it is state."""
+    import torch
+
+    row = subject.rows()[:1]
+    found = []
+    for seed in (0, 0, 1):
+        torch.manual_seed(seed)
+        found.append(subject.run(row))
+    return difference(found[0], found[1]) is None and difference(found[0], found[2]) is not None
+
+
+def _mutable_default(subject: Subject) -> str:
+    """Return file:line of a method with a list or dict as a default, "" if there is none."""
+    file = source_file(subject)
+    if file is None:
+        return ""
+    for node in ast.walk(parse(file)):
+        if isinstance(node, ast.FunctionDef):
+            for default in [*node.args.defaults, *node.args.kw_defaults]:
+                if isinstance(default, (ast.List, ast.Dict, ast.Set)):
+                    return f"{file}:{node.lineno}"
+    return ""
+
+
+@check(
+    "deterministic",
+    why="A result that cannot be had again cannot be tested, compared or explained.",
+    hint="Draw nothing at random in a stage; generate with do_sample=False unless sampling is asked for.",
+)
+def deterministic(subject: Subject) -> Verdict | None:
+    """Run rows twice, each time with other random numbers."""
+    import random
+
+    import numpy as np
+    import torch
+
+    found = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        np.random.seed(seed)
+        random.seed(seed)
+        found.append(subject.run(subject.few[:2]))
+    for number, (expected, got) in enumerate(zip(*found), 1):
+        one = difference(expected, got)
+        if one is not None:
+            return fail(
+                f"row {number} gives two results in two runs{f' at {one.path}' if one.path else ''}",
+                at=subject.place("_forward"),
+                expected=one.expected,
+                got=one.got,
+            )
+    return None

@@ -1,0 +1,241 @@
+"""What the checks look at: a live pipeline, rows that it takes, and what its source says."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import inspect
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pipesmith.pipelines import compat
+from pipesmith.pipelines.engine import EngineOptions, Row, RowResult, run
+from pipesmith.pipelines.entries import PipelineEntry
+from pipesmith.pipelines.errors import PipeError
+from pipesmith.pipelines.signature import Parameter, Signature
+from pipesmith.pipelines.testing.contract.examples import is_second_input
+
+BATCH = 4  # rows: ten rows make two full batches and a short last one
+_PARTS = ("tokenizer", "feature_extractor", "image_processor", "video_processor", "processor")
+
+
+class RowFailedError(Exception):
+    """A row failed in a run whose rows are known to work."""
+
+    def __init__(self, number: int, error: PipeError) -> None:
+        super().__init__(f"row {number}: {error.message}")
+        self.number = number
+        self.error = error
+
+
+@dataclass
+class Subject:
+    """A pipeline under test.
+
+    Args:
+        task: as it was asked for.
+        entry: its entry; None for a live pipeline without one.
+        signature: what its source says; None if it was not found.
+        pipe: the live pipeline; None if it could not be loaded.
+        inputs: the rows; empty until they are chosen.
+        parameters: of every call.
+        init: further arguments of its `__init__`.
+        fresh: asks a fresh process what the saved pipeline gives; None if there is none.
+    """
+
+    task: str
+    entry: PipelineEntry | None
+    signature: Signature | None
+    pipe: Any = None
+    inputs: Sequence[Any] = ()
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    init: Mapping[str, Any] = field(default_factory=dict)
+    fresh: Any = None
+
+    # ---- Its source
+
+    @property
+    def is_transformers_own(self) -> bool:
+        """Whether its class is one of transformers itself."""
+        return self.pipe is not None and type(self.pipe).__module__.startswith("transformers.")
+
+    def place(self, method: str = "") -> str:
+        """Return file:line of one of its methods, or of its class; "" if that is not known."""
+        if self.signature is None:
+            return ""
+        own = self.signature.file, self.signature.line
+        places = [self.signature.method_places.get(method, own), own]
+        users = [f"{file}:{line}" for file, line in places if "site-packages" not in file.parts]
+        return users[0] if users else ""
+
+    @property
+    def own_parameters(self) -> list[Parameter]:
+        """The parameters that are its task's: not those of generate() or a tokenizer."""
+        if self.signature is None:
+            return []
+        return [one for one in self.signature.parameters if one.group == "task"]
+
+    @property
+    def second_inputs(self) -> list[Parameter]:
+        """The parameters that are a second input, such as `second_text`."""
+        return [] if self.is_transformers_own else [one for one in self.own_parameters if is_second_input(one)]
+
+    def stage_parameters(self, stage: str) -> dict[str, inspect.Parameter]:
+        """Return the parameters of a stage after its input, by name."""
+        found = inspect.signature(getattr(self.pipe, stage)).parameters
+        return dict(list(found.items())[1:])
+
+    # ---- Its rows
+
+    def rows(self, inputs: Sequence[Any] | None = None, **parameters: Any) -> list[Row]:
+        """Return rows; each gets a second input of its own if the pipeline takes one.
+
+        Args:
+            inputs: of the rows; the ten examples if None.
+            **parameters: on top of those of every call.
+        """
+        inputs = self.inputs if inputs is None else inputs
+        return [
+            Row(_copied(one), {**self.row_parameters(place), **parameters}, place + 1)
+            for place, one in enumerate(inputs)
+        ]
+
+    def row_parameters(self, place: int) -> dict[str, Any]:
+        """Return the parameters of one of the examples."""
+        from pipesmith.pipelines.testing.contract.examples import TEXTS
+
+        second = {one.name: TEXTS[(place + 3) % len(TEXTS)] for one in self.second_inputs}
+        return {**second, **self.parameters}
+
+    def results(
+        self, rows: Iterable[Row], *, pipe: Any = None, batch_size: int | None = None, notes: list[str] | None = None
+    ) -> list[RowResult]:
+        """Run rows through the engine.
+
+        Args:
+            rows: the rows.
+            pipe: another pipeline than the subject's.
+            batch_size: rows of a batch; one by one if None.
+            notes: takes what the engine says of batches.
+        """
+        options = EngineOptions(batch_size=batch_size, is_deterministic=batch_size is None, live=False)
+        notify = None if notes is None else notes.append
+        return list(run(self.pipe if pipe is None else pipe, rows, options=options, notify=notify))
+
+    def run(
+        self,
+        rows: Sequence[Row] | None = None,
+        *,
+        pipe: Any = None,
+        batch_size: int | None = None,
+        notes: list[str] | None = None,
+    ) -> list[Any]:
+        """Run rows (the examples if None) and return their plain results; the arguments are those of `results`.
+
+        Raises:
+            RowFailedError: a row failed.
+        """
+        found = self.results(self.rows() if rows is None else rows, pipe=pipe, batch_size=batch_size, notes=notes)
+        for place, result in enumerate(found, 1):
+            if result.error is not None:
+                raise RowFailedError(place, result.error)
+        return [result.plain() for result in found]
+
+    @functools.cached_property
+    def singles(self) -> list[Any]:
+        """The plain results of the examples, each alone."""
+        return self.run()
+
+    @property
+    def few(self) -> list[Row]:
+        """Four rows of different lengths."""
+        return self.rows()[:4]
+
+    # ---- Its calls in transformers' own forms
+
+    def native(self, form: str, inputs: Sequence[Any] | None = None, **options: Any) -> list[Any]:
+        """Call it as transformers' users do, and return plain results.
+
+        Args:
+            form: "dataset", "list" or "generator".
+            inputs: the examples if None; all get the parameters of the first.
+            **options: of the call, such as `batch_size`.
+        """
+        from pipesmith.pipelines.plain import to_plain
+
+        given = [_copied(one) for one in (self.inputs if inputs is None else inputs)]
+        made: Any = given
+        if form == "dataset":
+            made = _dataset(given)
+        elif form == "generator":
+            made = (one for one in given)
+        return [to_plain(one) for one in self.pipe(made, **self.row_parameters(0), **options)]
+
+    # ---- Pipelines like it
+
+    def parts(self) -> dict[str, Any]:
+        """Return what its class is constructed with besides the model."""
+        found = {name: getattr(self.pipe, name, None) for name in _PARTS}
+        return {name: part for name, part in found.items() if part is not None}
+
+    def made_with(self, **init: Any) -> Any:
+        """Construct another pipeline of its class around the same model.
+
+        Args:
+            **init: parameters given at construction.
+        """
+        arguments = compat.init_arguments(type(self.pipe), {**self.init, **init})
+        made = type(self.pipe)(
+            model=self.pipe.model, task=self.pipe.task, device=self.pipe.device, **self.parts(), **arguments
+        )
+        write_briefly(made)
+        return made
+
+    def sanitized(self, **parameters: Any) -> tuple[dict[str, Any], ...]:
+        """Return what `_sanitize_parameters` makes of parameters: the arguments of the three stages."""
+        return tuple(dict(stage) for stage in self.pipe._sanitize_parameters(**parameters))
+
+    def working_values(self, parameter: Parameter) -> Iterator[Any]:
+        """Yield values that a parameter takes: `_sanitize_parameters` may refuse others."""
+        from pipesmith.pipelines.testing.contract.examples import values_of
+
+        for value in values_of(parameter):
+            try:
+                self.sanitized(**{**self.row_parameters(0), parameter.name: value})
+            except Exception:  # a class refuses values as it likes
+                continue
+            yield value
+
+
+def write_briefly(pipe: Any) -> None:
+    """Have a pipeline that generates write a few tokens, the same each time: a test is about its code."""
+    generation = getattr(pipe, "generation_config", None)
+    if generation is not None and getattr(pipe, "_pipeline_calls_generate", False):
+        generation.do_sample, generation.max_new_tokens, generation.num_beams = False, 3, 1
+
+
+def _copied(value: Any) -> Any:
+    """Return an input for one more run: some pipelines take theirs apart."""
+    return copy.deepcopy(value) if isinstance(value, (dict, list)) else value
+
+
+def _dataset(rows: Sequence[Any]) -> Any:
+    from torch.utils.data import Dataset
+
+    class Rows(Dataset):  # type: ignore[type-arg,misc]  # torch is imported here only
+        def __len__(self) -> int:
+            return len(rows)
+
+        def __getitem__(self, place: int) -> Any:
+            return rows[place]
+
+    return Rows()
+
+
+def source_file(subject: Subject) -> Path | None:
+    """Return the user's file that defines the class; None for transformers' own and for unknown source."""
+    if subject.signature is None or "site-packages" in str(subject.signature.file):
+        return None
+    return subject.signature.file
