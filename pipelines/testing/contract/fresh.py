@@ -40,7 +40,7 @@ class FreshProcess:
             "HF_MODULES_CACHE": f"{self._folder.name}/modules",
             "TOKENIZERS_PARALLELISM": "false",
             "TF_CPP_MIN_LOG_LEVEL": "3",
-            "USE_TF": "1" if framework == "tf" else "0",
+            "USE_TF": "AUTO" if framework == "tf" else "0",  # "1" would leave PyTorch out
         }
         # The text and not the file: the folder of a file would stand in sys.path.
         self._process = subprocess.Popen(

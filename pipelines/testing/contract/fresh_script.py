@@ -32,9 +32,12 @@ def answer(question, framework, to_plain):
     if question["task"]:
         options["task"] = question["task"]
     pipe = pipeline(model=question["folder"], **options)
-    generation = getattr(pipe, "generation_config", None)
-    if generation is not None and getattr(pipe, "_pipeline_calls_generate", False):
-        generation.do_sample, generation.max_new_tokens, generation.num_beams = False, 3, 1
+    brief = {"do_sample": False, "max_new_tokens": 3, "num_beams": 1}  # as `write_briefly` does
+    for holder in (pipe, pipe.model):
+        if getattr(holder, "generation_config", None) is not None:
+            holder.generation_config.update(**brief)
+    if getattr(pipe, "_generation_defaults", None):
+        pipe._generation_defaults = brief
     results = []
     for inputs, parameters in question["rows"]:
         if framework == "tf":  # a dataset is PyTorch's

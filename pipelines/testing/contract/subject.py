@@ -211,9 +211,13 @@ class Subject:
 
 def write_briefly(pipe: Any) -> None:
     """Have a pipeline that generates write a few tokens, the same each time: a test is about its code."""
-    generation = getattr(pipe, "generation_config", None)
-    if generation is not None and getattr(pipe, "_pipeline_calls_generate", False):
-        generation.do_sample, generation.max_new_tokens, generation.num_beams = False, 3, 1
+    brief = {"do_sample": False, "max_new_tokens": 3, "num_beams": 1}
+    for holder in (pipe, pipe.model):
+        generation = getattr(holder, "generation_config", None)
+        if generation is not None:
+            generation.update(**brief)
+    if getattr(pipe, "_generation_defaults", None):  # of transformers 5, for what no config sets
+        pipe._generation_defaults = brief
 
 
 def _copied(value: Any) -> Any:

@@ -47,6 +47,7 @@ def construction_equals_call(subject: Subject) -> Verdict | None:
     """Give each parameter at construction, and compare with what the same at call gives."""
     if not subject.own_parameters:
         return not_applicable(_NO_PARAMETERS)
+    report = warn if subject.is_transformers_own else fail
     for parameter, value, at_call in _tried(subject):
         made = subject.made_with(**{parameter.name: value})
         rows = [_without(row, parameter.name) for row in subject.few]
@@ -54,7 +55,7 @@ def construction_equals_call(subject: Subject) -> Verdict | None:
             got = _with_construction_alone(subject, made, row, parameter.name)
             found = difference(expected, got)
             if found is not None:
-                return fail(
+                return report(
                     f"{parameter.name}={value!r} gives another result at construction than at call{_at(found.path)}",
                     at=subject.place("__init__") if _has_own_init(subject) else subject.place("_sanitize_parameters"),
                     expected=f"{found.expected}, as at call",
