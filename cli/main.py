@@ -10,7 +10,9 @@ from pipesmith.cli import output
 from pipesmith.cli.commands.bench import bench
 from pipesmith.cli.commands.info import info
 from pipesmith.cli.commands.list import list_tasks
+from pipesmith.cli.commands.push import push
 from pipesmith.cli.commands.run import run
+from pipesmith.cli.commands.verify import verify
 from pipesmith.cli.flags import TaskCommand
 from pipesmith.cli.group import PipeGroup
 
@@ -28,6 +30,8 @@ app.command("run", cls=TaskCommand, epilog=EXIT_CODES)(run)
 app.command("bench", cls=TaskCommand, epilog=EXIT_CODES)(bench)
 app.command("list")(list_tasks)
 app.command("info")(info)
+app.command("push")(push)
+app.command("verify")(verify)
 
 
 def _print_versions(wanted: bool) -> None:

@@ -330,10 +330,7 @@ def _guess_tasks(checkpoint: Checkpoint) -> list[str]:
         match = re.match(r"---\n.*?^pipeline_tag:\s*[\"']?([\w-]+).*?^---", head, flags=re.MULTILINE | re.DOTALL)
         if match:
             guesses.append(match[1])
-    for architecture in checkpoint.architectures:
-        endings = [ending for ending in _TASK_OF_ENDING if architecture.endswith(ending)]
-        if endings:
-            guesses.append(_TASK_OF_ENDING[max(endings, key=len)])
+    guesses += tasks_of_models(checkpoint.architectures)
     if not guesses:
         known = ", ".join(checkpoint.architectures) or "none"
         raise TaskNotFoundError(
@@ -341,3 +338,13 @@ def _guess_tasks(checkpoint: Checkpoint) -> list[str]:
             hint="Name it: pipe run DIR --task TASK. `pipe list` shows the tasks.",
         )
     return guesses
+
+
+def tasks_of_models(names: Iterable[str]) -> list[str]:
+    """Return the tasks of transformers that model classes are for, told from how their names end."""
+    found = []
+    for name in names:
+        endings = [ending for ending in _TASK_OF_ENDING if name.endswith(ending)]
+        if endings:
+            found.append(_TASK_OF_ENDING[max(endings, key=len)])
+    return found

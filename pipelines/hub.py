@@ -22,7 +22,7 @@ Result = TypeVar("Result")
 
 _REPO_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 _WEIGHTS = re.compile(r".*\.(safetensors|bin|h5|msgpack|onnx|pt|pth|ckpt|gguf|ot|tflite|pb|mlmodel|npz|pkl)")
-_ATTEMPTS = 5
+ATTEMPTS = 5
 _PATIENCE = 20.0  # seconds after which a fault is taken for lasting
 _FIRST_WAIT = 0.5  # seconds; doubled after each attempt
 
@@ -85,7 +85,7 @@ def fetch_small_files(repo_id: str, revision: str | None, access: HubAccess) -> 
 
     api = HfApi(token=access.token)
     try:
-        info = _retried(lambda: api.model_info(repo_id, revision=revision))
+        info = retried(lambda: api.model_info(repo_id, revision=revision))
     except Exception as error:  # the network's, the Hub's and the file system's errors have no common base
         found = cached(repo_id, revision) if _is_unreachable(error) else None
         if found is not None:
@@ -162,28 +162,39 @@ def _download(repo_id: str, commit: str, names: list[str], access: HubAccess) ->
 
     try:
         return Path(
-            _retried(lambda: snapshot_download(repo_id, revision=commit, allow_patterns=names, token=access.token))
+            retried(lambda: snapshot_download(repo_id, revision=commit, allow_patterns=names, token=access.token))
         )
     except Exception as error:  # as above
         raise hub_error(error, repo_id, commit, access) from error
 
 
-def _retried(call: Callable[[], Result]) -> Result:
-    """Call the Hub again, with growing pauses, where another attempt may help: 5xx, 429, and lost connections."""
+def is_passing(error: BaseException) -> bool:
+    """Tell whether another attempt may help: 5xx, 429, and lost connections."""
+    return status_of(error) in (429, 500, 502, 503, 504) or _is_lost_connection(error)
+
+
+def retried(call: Callable[[], Result]) -> Result:
+    """Call the Hub again, with growing pauses, where another attempt may help."""
     start = time.monotonic()
-    for attempt in range(1, _ATTEMPTS):
+    for attempt in range(1, ATTEMPTS):
         try:
             return call()
         except Exception as error:  # re-raised unless it is a passing fault
-            if not (_status(error) in (429, 500, 502, 503, 504) or _is_lost_connection(error)):
+            if not is_passing(error):
                 raise
             if time.monotonic() - start > _PATIENCE:  # huggingface_hub tries again by itself, too
                 raise
-        time.sleep(_FIRST_WAIT * 2 ** (attempt - 1))
+        pause(attempt)
     return call()
 
 
-def _status(error: BaseException) -> int | None:
+def pause(attempt: int) -> None:
+    """Wait before the next attempt: half a second after the first, then twice as long each time."""
+    time.sleep(_FIRST_WAIT * 2 ** (attempt - 1))
+
+
+def status_of(error: BaseException) -> int | None:
+    """Return the status of the Hub's answer that an exception came from, None if there was no answer."""
     for one in causes(error):
         response: Any = getattr(one, "response", None)
         if response is not None and isinstance(getattr(response, "status_code", None), int):
@@ -223,7 +234,7 @@ def _is_refused(error: BaseException) -> bool:
 
 def _is_unreachable(error: BaseException) -> bool:
     names = {type(one).__name__ for one in causes(error)}
-    return bool(names & (_UNREACHABLE | _LOST)) or (_status(error) or 0) >= 500
+    return bool(names & (_UNREACHABLE | _LOST)) or (status_of(error) or 0) >= 500
 
 
 def hub_error(error: Exception, repo_id: str, revision: str | None, access: HubAccess) -> HubError:
@@ -245,12 +256,12 @@ def hub_error(error: Exception, repo_id: str, revision: str | None, access: HubA
             hint=f"Ask for it at {constants.ENDPOINT}/{repo_id}, then log in: hf auth login",
         )
     if isinstance(error, errors.RevisionNotFoundError):
-        return _no_revision(repo_id, revision, access)
+        return no_revision(repo_id, revision, access)
     if isinstance(error, errors.RepositoryNotFoundError):
-        return _no_repository(repo_id, access)
+        return no_repository(repo_id, access)
     if isinstance(error, errors.HFValidationError):
         return HubError(f"{repo_id} is no name of a repository.", hint="A repository is user/repo.")
-    status = _status(error)
+    status = status_of(error)
     if status == 401 or "Invalid user token" in str(error):
         return HubError(
             f"The Hub does not accept the token with which {repo_id} was asked for.",
@@ -288,7 +299,8 @@ def hub_error(error: Exception, repo_id: str, revision: str | None, access: HubA
     return HubError(f"{repo_id} cannot be fetched: {type(error).__name__}: {first_line}.")
 
 
-def _no_repository(repo_id: str, access: HubAccess) -> HubError:
+def no_repository(repo_id: str, access: HubAccess) -> HubError:
+    """Say that there is no such model repository, or what else has that name."""
     from huggingface_hub import HfApi, get_token
 
     api = HfApi(token=access.token)
@@ -309,7 +321,8 @@ def _no_repository(repo_id: str, access: HubAccess) -> HubError:
     )
 
 
-def _no_revision(repo_id: str, revision: str | None, access: HubAccess) -> HubError:
+def no_revision(repo_id: str, revision: str | None, access: HubAccess) -> HubError:
+    """Say that a repository lacks a revision, and which it has."""
     from huggingface_hub import HfApi
 
     try:

@@ -6,6 +6,7 @@ newly initialised weights, weights of another framework, an architecture that th
 
 from __future__ import annotations
 
+import functools
 import importlib
 import os
 import pickle
@@ -77,7 +78,6 @@ def load(target: Target, options: LoadOptions) -> Any:
     )
     pipeline_class = _own_class(entry) if remote is None else _remote_class(entry, remote)
     _check_class(pipeline_class, entry)
-    _describe_for_saving(pipeline_class, entry)
     arguments: dict[str, Any] = {"trust_remote_code": options.trust_remote_code}
     if code_revision is not None:
         arguments |= {"code_revision": code_revision, "token": options.access.token}
@@ -241,24 +241,6 @@ def _check_class(pipeline_class: type[Any], entry: PipelineEntry) -> None:
             f"{pipeline_class.__name__} lacks {' and '.join(missing)}{where}.",
             hint=f"A pipeline implements {', '.join(FOUR_METHODS)}.",
         )
-
-
-def _describe_for_saving(pipeline_class: type[Any], entry: PipelineEntry) -> None:
-    """Let `save_pretrained` copy the class's code and write custom_pipelines, as for one registered with transformers.
-
-    Model classes that transformers does not have are left out: custom_pipelines cannot name them.
-    """
-    registered = vars(pipeline_class).get("_registered_impl", {})
-    if entry.task in registered or pipeline_class.__module__.startswith("transformers."):
-        return
-    import transformers
-
-    classes = [_model_class(model_class, entry) for model_class in entry.pt_model]
-    known = tuple(found for found in classes if getattr(transformers, found.__name__, None) is found)
-    info: dict[str, Any] = {"impl": pipeline_class, "pt": known, "type": entry.type}
-    if not compat.needed():
-        info["tf"] = ()  # transformers 4 wants the key
-    pipeline_class._registered_impl = {**registered, entry.task: info}
 
 
 def _load_model(entry: PipelineEntry, checkpoint: Checkpoint, options: LoadOptions, trusted: Mapping[str, Any]) -> Any:
@@ -449,7 +431,7 @@ def _construct(
                 f"{name} is no further argument of {pipeline_class.__name__}: it is set already.", hint="Leave it out."
             )
     try:
-        return pipeline_class(model=model, task=entry.task, **arguments)
+        pipe = pipeline_class(model=model, task=entry.task, **arguments)
     except TypeError as error:
         if "__init__()" not in str(error):
             raise _failed(f"{pipeline_class.__name__} cannot be made", error) from error
@@ -461,6 +443,16 @@ def _construct(
         raise
     except Exception as error:
         raise _failed(f"{pipeline_class.__name__} cannot be made", error) from error
+    pipe.save_pretrained = functools.partial(_save, pipe, entry)
+    return pipe
+
+
+def _save(pipe: Any, entry: PipelineEntry, save_directory: Any, *args: Any, **kwargs: Any) -> None:
+    """Stand in for a pipeline's `save_pretrained`: its code, its other tasks and all of its parts are saved as well."""
+    from pipesmith.pipelines.publishing.folder import save_pipeline
+    from pipesmith.pipelines.registry import entries_of_class
+
+    save_pipeline(pipe, entries_of_class(entry), save_directory, *args, **kwargs)
 
 
 def _device(device: Any) -> Any:

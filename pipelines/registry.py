@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +23,7 @@ from pipesmith.pipelines.errors import (
     TaskNotFoundError,
 )
 from pipesmith.pipelines.names import near_miss
-from pipesmith.pipelines.project import Project, user_registry_file
+from pipesmith.pipelines.project import Project, find_project, user_registry_file
 from pipesmith.pipelines.source import ClassReference, module_file, package_folder
 
 if TYPE_CHECKING:
@@ -289,6 +289,38 @@ def _decide(
         read = [entry for entry in possible if not entry.unread and _is_same_class(entry, found)]
         return replace(read[0], holds=True) if len(read) == 1 else found
     return first
+
+
+def entries_of_class(entry: PipelineEntry) -> list[PipelineEntry]:
+    """Return an entry and the others of its level that have its class; of a checkpoint, all that it brings.
+
+    Raises:
+        PipelineLoadError: the registry file does not parse any more.
+    """
+    found = [entry]
+    if entry.origin == "checkpoint" and entry.place is not None:
+        found += _entries_of_checkpoint(entry.place.file.parent)
+    elif entry.origin in ("project", "user", "package", "built-in"):
+        found += [PIPELINE_REGISTRY.get(task) or entry for task in PIPELINE_REGISTRY.get_supported_tasks()]
+        project = find_project(entry.place.file.parent) if entry.place else None
+        found += [other for other in read_level(entry.origin, project).entries if other.holds is not False]
+        found = [other for other in found if other is entry or _is_same_class(other, entry)]
+    elif isinstance(entry.pipeline_class, type):
+        registry = getattr(sys.modules.get("transformers.pipelines"), "PIPELINE_REGISTRY", None)
+        others = [transformers_entry(task) for task in (registry.supported_tasks if registry else ())]
+        found += [other for other in others if other is not None and other.pipeline_class is entry.pipeline_class]
+    return list({other.task: other for other in reversed(found)}.values())[::-1]
+
+
+def _entries_of_checkpoint(folder: Path) -> Iterator[PipelineEntry]:
+    from pipesmith.pipelines.checkpoint import checkpoint_entry, read_checkpoint
+
+    checkpoint = read_checkpoint(folder)
+    for task in checkpoint.custom_pipelines:
+        with suppress(PipelineLoadError):  # of another repository: it stays there
+            found = checkpoint_entry(checkpoint, task)
+            assert isinstance(found, PipelineEntry)
+            yield found
 
 
 def _is_same_class(one: PipelineEntry, other: PipelineEntry) -> bool:

@@ -145,7 +145,7 @@ def _file_target(path: Path, class_name: str, options: LoadOptions) -> Target:
     models: tuple[ModelClass, ...] = (options.pt_model,) if options.pt_model else ()
     kind = "text"
     if not models:
-        base = transformers_entry_of(signature.transformers_base)
+        base = entry_of_transformers_class(signature.transformers_base)
         models, kind = (base.pt_model, base.type) if base else ((_FALLBACK_MODEL,), kind)
         notes.append(
             f"{class_name} has no entry: its model is taken for {model_names(models)} (--pt-model names another)."
@@ -162,7 +162,8 @@ def _file_target(path: Path, class_name: str, options: LoadOptions) -> Target:
     return Target(entry, notes=tuple(notes))
 
 
-def transformers_entry_of(class_name: str | None) -> PipelineEntry | None:
+def entry_of_transformers_class(class_name: str | None) -> PipelineEntry | None:
+    """Return the task of transformers that a class of transformers runs; None if there is none."""
     if class_name is None:
         return None
     from pipesmith.pipelines.declarations import transformers_declarations

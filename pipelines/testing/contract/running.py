@@ -29,7 +29,6 @@ from pipesmith.pipelines.testing.contract.results import (
 from pipesmith.pipelines.testing.contract.subject import RowFailedError, Subject
 from pipesmith.pipelines.user_code import describe, user_line
 
-
 _GROUPS = checks.__all__  # importing them has filled CHECKS
 _NETWORK = "the network is closed in tests"
 
@@ -135,9 +134,7 @@ def _slowest_first(wanted: list[Check]) -> list[Check]:
 def _result(subject: Subject, one: Check, verdict: Verdict | None, seconds: float) -> CheckResult:
     verdict = verdict or Verdict("pass")
     result = CheckResult(subject.task, one.name, verdict.outcome, one.why, one.hint, seconds=seconds)
-    return replace(
-        result, reason=verdict.reason, location=verdict.at, expected=verdict.expected, got=verdict.got
-    )
+    return replace(result, reason=verdict.reason, location=verdict.at, expected=verdict.expected, got=verdict.got)
 
 
 def _job(subject: Subject, one: Check, limit: float) -> Job:
@@ -194,9 +191,9 @@ def _kinds(subject: Subject, examples: list[Any] | None) -> list[Candidate]:
     task = subject.task if subject.entry is None else subject.entry.task
     base = subject.signature.transformers_base if subject.signature is not None else None
     if not subject.is_transformers_own and base is not None:
-        from pipesmith.pipelines.targets import transformers_entry_of
+        from pipesmith.pipelines.targets import entry_of_transformers_class
 
-        entry = transformers_entry_of(base)
+        entry = entry_of_transformers_class(base)
         task = entry.task if entry is not None else task
     return candidates(kind, task, subject.signature, subject.pipe)
 
@@ -246,9 +243,7 @@ def _failed(candidate: Candidate, place: int, error: PipeError) -> Verdict:
     reason = error.message.partition("\n")[0].rstrip(".")
     if _NETWORK in reason:
         reason = f"it needs the network ({_NETWORK})"
-    return fail(
-        f"row {place} of ten {candidate.kind} fails: {reason}", at=where, expected="a result", got="an error"
-    )
+    return fail(f"row {place} of ten {candidate.kind} fails: {reason}", at=where, expected="a result", got="an error")
 
 
 def _needed(subject: Subject) -> dict[str, Any]:

@@ -81,9 +81,11 @@ def _named_devices(tree: ast.AST) -> Iterator[tuple[int, str]]:
         for value in given:
             if isinstance(value, ast.Constant) and isinstance(value.value, (str, int)) and value.value is not True:
                 name = str(value.value).partition(":")[0]
-                if name in _DEVICES or (name.isdigit() and called != "to"):
-                    yield node.lineno, ast.unparse(node)
-                elif name == "cpu" and function in ("preprocess", "_forward"):
+                if (
+                    name in _DEVICES
+                    or (name.isdigit() and called != "to")
+                    or (name == "cpu" and function in ("preprocess", "_forward"))
+                ):
                     yield node.lineno, ast.unparse(node)
 
 
@@ -153,7 +155,9 @@ def no_fixed_dtype(subject: Subject) -> Verdict | None:
         names = [ast.unparse(value).removeprefix("torch.").strip("'\"") for value in given]
         if called in ("half", "bfloat16") or any(name in _LOW for name in names):
             text = ast.unparse(node)
-            return fail(f"a precision is named: {text}", at=f"{file}:{node.lineno}", expected="self.model.dtype", got=text)
+            return fail(
+                f"a precision is named: {text}", at=f"{file}:{node.lineno}", expected="self.model.dtype", got=text
+            )
     if not subject.inputs or not _is_floating(subject):
         return None
     import torch

@@ -169,8 +169,7 @@ def parameters_matter(subject: Subject) -> Verdict | None:
         stage = next(iter(parameter.stages), "_sanitize_parameters")
         report = fail if parameter.name in second else warn
         return report(
-            f"{', '.join(one.name for one in idle)}: no value changes the result of any of "
-            f"{len(subject.inputs)} rows",
+            f"{', '.join(one.name for one in idle)}: no value changes the result of any of {len(subject.inputs)} rows",
             at=subject.place(stage),
             expected=f"another result for another {parameter.name}",
             got=f"always {shown(subject.singles[0])}",
@@ -189,5 +188,3 @@ def _matters(subject: Subject, parameter: Parameter) -> bool:
             if one.error is None and not same(one.plain(), other.plain()):
                 return True
     return False
-
-

@@ -1,0 +1,164 @@
+"""The model card of a published folder: metadata that the Hub reads, and a part that each push renews.
+
+What people have written around that part stays as it is. The text is a template, `templates/model_card.md.jinja`.
+"""
+
+from __future__ import annotations
+
+import platform
+import pprint
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from importlib.metadata import version
+from typing import Any
+
+from pipesmith.pipelines.errors import PublishError
+from pipesmith.pipelines.publishing.example import Example
+from pipesmith.pipelines.publishing.folder import SavedPipeline
+from pipesmith.pipelines.signature.model import Signature
+
+_BEGIN = "<!-- pipe push writes from here -->"
+_END = "<!-- to here; write above or below -->"
+
+
+@dataclass(frozen=True)
+class CardFacts:
+    """What a card says.
+
+    Args:
+        repo_id: user/repo.
+        saved: the tasks, their code and what that needs.
+        example: an input with its output.
+        signature: the task's parameters.
+        pipeline_tag: the task of the Hub's own list that comes nearest; None if none does.
+        base_model: the repository of the weights, if they come from one.
+        license: its short name on the Hub, such as apache-2.0.
+        tag: what the commit is tagged with.
+        is_tiny: whether the weights are random.
+    """
+
+    repo_id: str
+    saved: SavedPipeline
+    example: Example
+    signature: Signature
+    pipeline_tag: str | None = None
+    base_model: str | None = None
+    license: str | None = None
+    tag: str | None = None
+    is_tiny: bool = False
+
+
+def render_card(facts: CardFacts, existing: str | None) -> str:
+    """Return the text of README.md.
+
+    Args:
+        facts: what it says.
+        existing: the README.md that is there already; its text stays, but for the part that pipe push wrote.
+
+    Raises:
+        PublishError: the metadata of the existing one is not YAML.
+    """
+    from huggingface_hub import ModelCard
+
+    part = f"{_BEGIN}\n{_template(facts).strip()}\n{_END}"
+    text = existing if existing is not None else f"# {facts.repo_id.partition('/')[2]}\n"
+    try:
+        card = ModelCard(text, ignore_metadata_errors=True)
+    except Exception as error:  # the YAML parser's errors are of many kinds
+        raise PublishError(
+            f"The metadata at the top of README.md does not parse: {str(error).partition(chr(10))[0]}.",
+            hint="Mend the lines between the two ---.",
+        ) from error
+    _fill(card.data, facts)
+    if _BEGIN in card.text and _END in card.text:
+        head, _, rest = card.text.partition(_BEGIN)
+        body = f"{head}{part}{rest.partition(_END)[2]}"
+    else:
+        body = f"{card.text.rstrip()}\n\n{part}\n"
+    return f"---\n{card.data.to_yaml()}\n---\n\n{body.strip()}\n"
+
+
+def license_of(card: str | None) -> str | None:
+    """Return the licence that a card's metadata names."""
+    match = re.match(r"---\n.*?^license:\s*[\"']?([\w.-]+).*?^---", card or "", flags=re.MULTILINE | re.DOTALL)
+    return match[1] if match else None
+
+
+def _fill(data: Any, facts: CardFacts) -> None:
+    """Add what the metadata lacks; what its author chose stays, but for a licence that is given now."""
+    data.library_name = data.library_name or "transformers"
+    data.pipeline_tag = data.pipeline_tag or facts.pipeline_tag
+    data.license = facts.license or data.license
+    data.base_model = data.base_model or facts.base_model
+    data.tags = list(dict.fromkeys([*(data.tags or ()), *facts.saved.tasks, "custom-pipeline"]))
+
+
+def _template(facts: CardFacts) -> str:
+    import jinja2
+
+    text = resources.files("pipesmith.templates").joinpath("model_card.md.jinja").read_text(encoding="utf-8")
+    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False, keep_trailing_newline=True)
+    needed = [one.distribution for one in facts.saved.requirements if not one.is_optional]
+    return environment.from_string(text).render(
+        about=[facts.signature.doc] if facts.signature.doc else [],
+        is_tiny=facts.is_tiny,
+        example=_example(facts),
+        tasks=facts.saved.tasks,
+        code=facts.saved.code,
+        tag=facts.tag,
+        packages=["transformers", "torch", *needed],
+        requirements=needed,
+        parameters=[
+            {
+                "name": one.name,
+                "type": _cell(str(one.type)),
+                "default": f"`{_cell(one.default)}`" if one.default is not None else "",
+                "doc": _cell(one.doc),
+            }
+            for one in facts.signature.parameters
+            if one.group == "task"
+        ],
+        versions=[f"{name} {version(name)}" for name in ("transformers", "torch")]
+        + [f"Python {platform.python_version()}"],
+    )
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+def _example(facts: CardFacts) -> Mapping[str, Any]:
+    """Return the example as Python code, and its output as a reader would print it."""
+    example = facts.example
+    task = [repr(example.task)] if len(facts.saved.tasks) > 1 else []
+    inputs = _source(example.inputs, facts.repo_id)
+    given = [inputs, *(f"{name}={value!r}" for name, value in example.parameters.items())]
+    shown = pprint.pformat(_rounded(example.output), width=100, compact=True, sort_dicts=False).splitlines()
+    return {
+        "arguments": ", ".join([*task, f'model="{facts.repo_id}"']),
+        "call": f"pipe({', '.join(given)})",
+        "needs_file": "hf_hub_download(" in inputs,
+        "output": shown if len(shown) <= 20 else [*shown[:19], "..."],
+    }
+
+
+def _source(value: Any, repo_id: str) -> str:
+    if isinstance(value, dict) and set(value) == {"file"}:
+        return f"hf_hub_download({repo_id!r}, {value['file']!r})"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key!r}: {_source(item, repo_id)}" for key, item in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(_source(item, repo_id) for item in value) + "]"
+    return repr(value)
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, float):
+        return round(value, 4)
+    if isinstance(value, dict):
+        return {key: _rounded(item) for key, item in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_rounded(item) for item in value]
+    return value

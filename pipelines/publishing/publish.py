@@ -1,0 +1,334 @@
+"""`pipe push`, in turn: who may write, the live pipeline, the folder, the card, the proof, the commit, the proof again.
+
+Each step is a file of its own beside this one.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from pipesmith.pipelines import compat
+from pipesmith.pipelines.checkpoint import tasks_of_models
+from pipesmith.pipelines.declarations import transformers_declarations
+from pipesmith.pipelines.entries import PipelineEntry
+from pipesmith.pipelines.errors import PublishError
+from pipesmith.pipelines.hub import hub_error, is_repo_id, retried
+from pipesmith.pipelines.listing import list_tasks
+from pipesmith.pipelines.loading import load
+from pipesmith.pipelines.plain import to_plain
+from pipesmith.pipelines.project import Project
+from pipesmith.pipelines.publishing.card import CardFacts, license_of, render_card
+from pipesmith.pipelines.publishing.example import Example, example_inputs, with_paths, write_examples
+from pipesmith.pipelines.publishing.folder import SavedPipeline, save_pipeline
+from pipesmith.pipelines.publishing.proof import prove
+from pipesmith.pipelines.publishing.remote import Remote, read_remote, require_writer
+from pipesmith.pipelines.publishing.upload import (
+    Change,
+    Destination,
+    Published,
+    check_destination,
+    compare,
+    upload,
+)
+from pipesmith.pipelines.publishing.verify import verify
+from pipesmith.pipelines.registry import entries_of_class
+from pipesmith.pipelines.signature import Signature, read_signature
+from pipesmith.pipelines.source import ClassReference
+from pipesmith.pipelines.targets import LoadOptions, Target, entry_of_transformers_class, model_names, resolve
+from pipesmith.pipelines.user_code import describe, user_frame
+
+_CARD = "README.md"
+
+
+@dataclass(frozen=True)
+class PushOptions:
+    """What is published, and how.
+
+    Args:
+        task: a task, file.py or file.py:Class; the project's own if None.
+        example: what the card shows: a text, a path or JSON; one that fits the task's type if None.
+        license: its short name on the Hub.
+        output_dir: a folder to write instead of publishing.
+        dry_run: whether to stop before the upload.
+    """
+
+    task: str | None = None
+    example: str | None = None
+    license: str | None = None
+    output_dir: Path | None = None
+    dry_run: bool = False
+
+
+@dataclass(frozen=True)
+class Push:
+    """What a push did, or would do.
+
+    Args:
+        repo_id: user/repo.
+        tasks: the tasks that are published.
+        changes: its files.
+        card_diff: how README.md changes, as lines of a diff.
+        published: the commit; None if nothing was uploaded.
+    """
+
+    repo_id: str
+    tasks: tuple[str, ...]
+    changes: Sequence[Change]
+    card_diff: Sequence[str] = field(default=())
+    published: Published | None = None
+
+    @property
+    def summary(self) -> str:
+        """What was done, in a sentence."""
+        if self.published is None:
+            return f"{self.repo_id} is as it was."
+        if not self.published.is_new:
+            return f"{self.repo_id} holds all of it already, at {self.published.commit}; it loads."
+        where = self.published.pull_request or self.repo_id
+        return f"Published {', '.join(self.tasks)} as {where}, commit {self.published.commit}; it loads."
+
+    @property
+    def loading_lines(self) -> list[str]:
+        """The two lines that anyone needs."""
+        task = f'"{self.tasks[0]}", ' if len(self.tasks) > 1 else ""
+        commit = f', revision="{self.published.commit}"' if self.published else ""
+        return [
+            "from transformers import pipeline",
+            f'pipe = pipeline({task}model="{self.repo_id}"{commit}, trust_remote_code=True)',
+        ]
+
+
+def push(
+    destination: Destination,
+    options: PushOptions,
+    loading: LoadOptions,
+    project: Project | None,
+    step: Callable[[str], None] = lambda text: None,
+) -> Push:
+    """Publish a task as a repository that plain transformers loads, proved before and after the upload.
+
+    Args:
+        destination: the repository.
+        options: what is published.
+        loading: the model, and how it is loaded.
+        project: where tasks are looked up.
+        step: told what is being done.
+
+    Raises:
+        PublishError: nothing was uploaded, unless its message says otherwise.
+        PipeError: the task or the model cannot be loaded, or the Hub cannot be asked.
+    """
+    repo_id, access = destination.repo_id, destination.access
+    remote = Remote(repo_id)
+    if options.output_dir is None:
+        if not options.dry_run:
+            require_writer(repo_id, access, create_pr=destination.create_pr)
+        remote = read_remote(repo_id, destination.revision, access)
+        check_destination(destination, remote)
+    elif options.output_dir.exists() and (options.output_dir.is_file() or any(options.output_dir.iterdir())):
+        raise PublishError(
+            f"{options.output_dir} is there already, and not empty.",
+            hint=f"rm -r {options.output_dir}, or name another.",
+        )
+    target = _target(options, loading, project)
+    with _staging(options.output_dir) as staging:
+        folder = Path(staging) / "folder"
+        step(f"Loading {target.entry.task}")
+        saved, examples = _stage(target, options, loading, project, folder)
+        before = _existing_card(remote, target, loading, destination)
+        facts = _card_facts(destination, options, loading, target, saved, examples[0], before)
+        card = render_card(facts, before)
+        (folder / _CARD).write_text(card, encoding="utf-8")
+        step("Loading it in a fresh process with plain transformers")
+        _prove(folder, examples, saved)
+        changes = compare(folder, remote)
+        done = Push(repo_id, saved.tasks, changes, _diff(before, card))
+        if options.output_dir is not None:
+            options.output_dir.parent.mkdir(parents=True, exist_ok=True)
+            if options.output_dir.is_dir():
+                options.output_dir.rmdir()  # it is empty
+            folder.rename(options.output_dir)
+            return done
+        if options.dry_run:
+            return done
+        step(f"Uploading to {repo_id}")
+        published = upload(folder, destination, remote, step)
+    step("Loading it back from the Hub into an empty cache")
+    try:
+        verify(repo_id, published.commit, access, trusted=True, examples=examples, absent=saved.packages)
+    except PublishError as error:
+        raise PublishError(f"It is uploaded as {published.commit}, but: {error.message}", hint=error.hint) from error
+    return replace(done, published=published)
+
+
+def _staging(output_dir: Path | None) -> tempfile.TemporaryDirectory[str]:
+    """Make a folder to write into, on the file system of the output if there is one."""
+    if output_dir is None:
+        return tempfile.TemporaryDirectory(prefix="pipe-push-")
+    parent = output_dir.absolute().parent
+    parent.mkdir(parents=True, exist_ok=True)
+    return tempfile.TemporaryDirectory(prefix=f".{output_dir.name}-", suffix=".part", dir=parent)
+
+
+def _target(options: PushOptions, loading: LoadOptions, project: Project | None) -> Target:
+    target = resolve(options.task or _only_task(project), loading, project, to_run=True)
+    entry = target.entry
+    if entry.origin == "transformers":
+        raise PublishError(
+            f"{entry.task} is transformers' own: whoever has transformers has its code.",
+            hint="Upload the checkpoint alone: hf upload user/repo FOLDER",
+        )
+    if loading.model is None and target.model is None:
+        raise PublishError(
+            f"{entry.task} has no model to be published with.",
+            hint=f"Give --model FOLDER, user/repo or tiny, or its entry a default={{...}} ({entry.place}).",
+        )
+    return target
+
+
+def _only_task(project: Project | None) -> str:
+    """Name the project's task, if all of its tasks are of one class."""
+    if project is None:
+        raise PublishError(
+            "There is no project here.", hint="Name what to publish: --task TASK or --task file.py:Class"
+        )
+    own = [task for task in list_tasks(project)[0] if task.entry.origin == "project"]
+    if not own:
+        raise PublishError(f"{project.registry_file} registers no task.", hint="pipe new-task, or --task file.py:Class")
+    if len({str(task.entry.pipeline_class) for task in own}) > 1:
+        names = ", ".join(task.entry.task for task in own)
+        raise PublishError(f"The project has the tasks {names}.", hint=f"Name one: --task {own[0].entry.task}")
+    return own[0].entry.task
+
+
+def _stage(
+    target: Target, options: PushOptions, loading: LoadOptions, project: Project | None, folder: Path
+) -> tuple[SavedPipeline, list[Example]]:
+    """Write the folder, and run an example of each task in this process."""
+    entries = entries_of_class(target.entry)
+    pipe = load(target, replace(loading, device="cpu"))
+    if type(pipe).__module__.startswith("transformers."):
+        raise PublishError(
+            f"The class of {target.entry.task}, {type(pipe).__name__}, is transformers' own: it has that already.",
+            hint="Upload the checkpoint alone: hf upload user/repo FOLDER",
+        )
+    folder.mkdir()
+    try:
+        saved = save_pipeline(pipe, entries, folder)
+    except PublishError:
+        raise
+    except Exception as error:  # safetensors wraps a full disk in an error of its own
+        raise PublishError(
+            f"{target.entry.task} cannot be saved: {describe(error)}.{user_frame(error)}",
+            hint=f"Is there room where it is put together, {folder.parent}? TMPDIR names another place.",
+        ) from error
+    if saved.requirements:
+        lines = [str(one) for one in saved.requirements if not one.is_optional]
+        (folder / "requirements.txt").write_text("".join(f"{line}\n" for line in ["transformers", "torch", *lines]))
+    inputs = example_inputs(options.example, target.entry.type, folder)
+    examples = []
+    for entry in entries:
+        live = (
+            pipe
+            if entry is entries[0]
+            else load(replace(target, entry=entry, notes=()), replace(loading, device="cpu"))
+        )
+        settings = project.tasks.get(entry.task) if project else None
+        examples.append(_run(live, Example(entry.task, inputs, settings.parameters if settings else {}), folder))
+    write_examples(examples, folder)
+    return saved, examples
+
+
+def _run(pipe: Any, example: Example, folder: Path) -> Example:
+    from transformers import set_seed
+
+    set_seed(0)
+    try:
+        output = to_plain(pipe(with_paths(example.inputs, folder), **example.parameters))
+    except Exception as error:  # a user's code raises what it likes
+        raise PublishError(
+            f"{example.task} fails on the example {example.inputs!r}: {describe(error)}.{user_frame(error)}",
+            hint="Name an input that it takes: --example TEXT, --example FILE or --example JSON",
+        ) from error
+    return replace(example, output=output, has_output=True)
+
+
+def _prove(folder: Path, examples: Sequence[Example], saved: SavedPipeline) -> None:
+    try:
+        prove(str(folder), examples, absent=saved.packages, code=saved.code)
+    except PublishError as error:
+        supplied = ", ".join(compat.used())
+        if supplied:  # pipe run supplies it, and a stranger's transformers does not
+            hint = f"Here pipesmith supplied what transformers 5 has no more: {supplied}. Write it for transformers 5."
+            raise PublishError(error.message, hint=hint) from error
+        raise
+
+
+def _existing_card(remote: Remote, target: Target, loading: LoadOptions, destination: Destination) -> str | None:
+    """Return the README.md that is there: the repository's, else the checkpoint folder's."""
+    if _CARD in remote.files:
+        from huggingface_hub import hf_hub_download
+
+        token = destination.access.token
+        try:
+            file = retried(lambda: hf_hub_download(remote.repo_id, _CARD, revision=remote.head, token=token))
+        except Exception as error:  # the network's, the Hub's and the file system's errors have no common base
+            raise hub_error(error, remote.repo_id, remote.head, destination.access) from error
+        return Path(file).read_text(encoding="utf-8")
+    card = Path(_model(target, loading)).expanduser() / _CARD
+    return card.read_text(encoding="utf-8") if card.is_file() else None
+
+
+def _model(target: Target, loading: LoadOptions) -> str:
+    return loading.model or (target.model.model if target.model else "")
+
+
+def _card_facts(
+    destination: Destination,
+    options: PushOptions,
+    loading: LoadOptions,
+    target: Target,
+    saved: SavedPipeline,
+    example: Example,
+    before: str | None,
+) -> CardFacts:
+    model = _model(target, loading)
+    signature = _signature(target.entry)
+    is_folder = Path(model).expanduser().exists()
+    return CardFacts(
+        destination.repo_id,
+        saved,
+        example,
+        signature,
+        pipeline_tag=_pipeline_tag(target.entry, signature),
+        base_model=model if is_repo_id(model) and not is_folder and model != destination.repo_id else None,
+        license=options.license or license_of(before),
+        tag=destination.tag,
+        is_tiny=not is_folder and model.partition(":")[0] == "tiny",
+    )
+
+
+def _signature(entry: PipelineEntry) -> Signature:
+    reference = entry.pipeline_class
+    assert isinstance(reference, ClassReference)  # a command's entries are read from source
+    return read_signature(reference)
+
+
+def _pipeline_tag(entry: PipelineEntry, signature: Signature) -> str | None:
+    """Return the task of transformers that comes nearest: the Hub knows no others."""
+    if entry.task in [other.task for other in transformers_declarations().entries]:
+        return entry.task
+    base = entry_of_transformers_class(signature.transformers_base)
+    if base is not None:
+        return base.task
+    return next(iter(tasks_of_models(model_names(entry.pt_model).split(", "))), None)
+
+
+def _diff(before: str | None, after: str) -> list[str]:
+    lines = difflib.unified_diff((before or "").splitlines(), after.splitlines(), _CARD, _CARD, lineterm="")
+    return list(lines)

@@ -1,0 +1,5 @@
+from .words import of
+
+
+def size(length):
+    return of(length)

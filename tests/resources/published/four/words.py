@@ -1,0 +1,5 @@
+import yaml
+
+
+def of(unit):
+    return yaml.safe_load(str(unit))

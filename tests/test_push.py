@@ -1,0 +1,343 @@
+"""`pipe push` and `pipe verify` over HTTP, and the folders they publish: loaded by plain transformers alone."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hub import Hub
+from support import LENGTH_ENTRY, LENGTH_PIPELINE, Ran, write
+
+Pipe = Callable[..., Ran]
+Python = Callable[..., Any]
+RESOURCES = Path(__file__).parent / "resources"
+
+# A class for two tasks that needs a sibling, a sub-package and what is above it, imported in every style.
+TWO_TASKS = {
+    "pipelines/__init__.py": LENGTH_ENTRY + LENGTH_ENTRY.replace('"length"', '"width"'),
+    "pipelines/length.py": LENGTH_PIPELINE.replace(
+        "from transformers import Pipeline\n",
+        "from transformers import Pipeline\n\nfrom . import words\nfrom .shapes.sizes import size\nimport numbers_of\n",
+    ).replace(
+        'return {"length": f"{outputs[\'length\']} {unit}"',
+        'return {"length": f"{size(outputs[\'length\'])} {words.of(unit)}{numbers_of.ZERO}"',
+    ),
+    "pipelines/words.py": "import yaml\n\n\ndef of(unit):\n    return yaml.safe_load(str(unit))\n",
+    "pipelines/numbers_of.py": "ZERO = 0\n",
+    "pipelines/shapes/__init__.py": "",
+    "pipelines/shapes/sizes.py": "from ..words import of\n\n\ndef size(length):\n    return of(length)\n",
+}
+# Loads a repository as a stranger does, and returns what comes out for a text.
+STRANGER = """
+import sys
+sys.modules["pipesmith"] = None
+from transformers import pipeline
+pipe = pipeline({arguments}, trust_remote_code=True)
+result = pipe({text!r})
+"""
+# Runs `pipe` several times in one process that uses the Hub: torch is imported once.
+COMMANDS = """
+from typer.testing import CliRunner
+from pipesmith.cli.main import app
+result = []
+for command in {commands!r}:
+    ran = CliRunner().invoke(app, command, prog_name="pipe")
+    if ran.exception is not None and not isinstance(ran.exception, SystemExit):
+        raise ran.exception
+    result.append([ran.exit_code, ran.stdout, ran.stderr])
+"""
+
+
+@pytest.fixture
+def commands(hub_python: Python, folder: Path) -> Callable[..., list[Ran]]:
+    def run(*lines: list[str], **settings: Any) -> list[Ran]:
+        done = hub_python(COMMANDS.format(commands=lines), cwd=folder, **settings)
+        return [Ran(*one) for one in done]
+
+    return run
+
+
+def refused(ran: Ran, *words: str) -> None:
+    assert ran.code in (1, 2), ran.out + ran.err
+    assert "Traceback" not in ran.err and ran.out == ""
+    for word in words:
+        assert word in ran.err
+
+
+def example_of(files: dict[str, bytes]) -> Any:
+    return json.loads(files["example.json"])[0]
+
+
+@pytest.mark.both_lines
+def test_pushed_once_and_loaded_anywhere(
+    commands: Callable[..., list[Ran]], hub: Hub, hub_python: Python, folder: Path
+) -> None:
+    write(folder, TWO_TASKS)
+    (pushed,) = commands(["push", "alice/demo", "--model", "tiny", "--message", "First", "--license", "mit"])
+    assert pushed.code == 0, pushed.err
+    head, _ = hub.commits("alice/demo")
+    files = hub.files("alice/demo")
+    assert head in pushed.out and "trust_remote_code=True" in pushed.out
+    assert "hf_alice" not in pushed.out + pushed.err + b"".join(files.values()).decode(errors="replace")
+    assert b"pipesmith" not in files["length.py"] + files["config.json"]
+    custom = json.loads(files["config.json"])["custom_pipelines"]
+    assert {task: one["impl"] for task, one in custom.items()} == {
+        "length": "length.LengthPipeline",
+        "width": "length.LengthPipeline",
+    }
+    card = files["README.md"].decode()
+    assert "license: mit" in card and "pipeline_tag: text-classification" in card and "`top_k`" in card
+    assert "Random weights" in card and repr(example_of(files)["inputs"]) in card
+    assert b"PyYAML" in files["requirements.txt"] and "pip install transformers torch PyYAML" in card
+    text = example_of(files)["inputs"]
+    script = STRANGER.format(arguments="'length', model='alice/demo'", text=text)
+    found = hub_python(script, user=None, PYTHONPATH="")
+    assert found["length"] == example_of(files)["output"]["length"]
+    assert found["scores"] == pytest.approx(example_of(files)["output"]["scores"], abs=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.both_lines
+def test_pushed_again_verified_and_run(commands: Callable[..., list[Ran]], hub: Hub, folder: Path) -> None:
+    write(folder, {"pipelines/__init__.py": LENGTH_ENTRY, "pipelines/length.py": LENGTH_PIPELINE})
+    push = ["push", "alice/demo", "--model", "tiny"]
+    looked, one, two, verified, unasked, ran = commands(
+        [*push, "--dry-run"],
+        [*push, "--tag", "v1"],
+        [*push, "--tag", "v1"],
+        ["verify", "alice/demo@v1", "--trust-remote-code"],
+        ["verify", "alice/demo"],
+        ["run", "alice/demo", "--trust-remote-code", "words"],
+    )
+    assert looked.code == 0 and "length.py" in looked.out and "new" in looked.out and "+# demo" in looked.out
+    assert one.code == two.code == 0, one.err + two.err
+    assert "already" in two.err
+    head, _ = hub.commits("alice/demo")
+    assert verified.code == 0 and head in verified.out and "as published" in verified.out, verified.err
+    refused(unasked, "length.py", "--trust-remote-code")
+    assert ran.code == 0 and "tokens" in ran.out
+    # The text around the renewed part stays; only what changed is sent.
+    readme = (
+        hub.files("alice/demo")["README.md"].decode().replace("# demo\n", "# Mine\n\nMy own words.\n") + "\nThe end.\n"
+    )
+    hub.commit("alice/demo", {"README.md": readme})
+    source = (folder / "pipelines/length.py").read_text()
+    (folder / "pipelines/length.py").write_text(source.replace("Score a text and say", "Measure a text and say"))
+    looked, again = commands([*push, "--dry-run"], push)
+    states = {line.split()[0]: line.split()[-1] for line in looked.out.splitlines() if len(line.split()) == 3}
+    assert states["length.py"] == states["README.md"] == "changed" and states["model.safetensors"] == "same"
+    assert again.code == 0, again.err
+    card = hub.files("alice/demo")["README.md"].decode()
+    assert "# Mine\n\nMy own words." in card and "The end." in card and "Measure a text" in card
+    assert "Score a text" not in card
+    assert len(hub.commits("alice/demo")) == 4
+
+
+@pytest.mark.both_lines
+def test_output_that_differs_elsewhere_stops_the_push(pipe: Pipe, folder: Path) -> None:
+    source = LENGTH_PIPELINE.replace("unit.upper() if loud", "unit + str(os.getpid()) if True")
+    write(folder, {"pipelines/__init__.py": LENGTH_ENTRY, "pipelines/length.py": "import os\n" + source})
+    refused(pipe("push", "me/demo", "--model", "tiny", "--output-dir", "out"), "['length']", "here", "there")
+    assert [path.name for path in folder.iterdir()] == ["pipelines"]
+
+
+MODEL = """
+from torch import nn
+from transformers import PretrainedConfig, PreTrainedModel
+from transformers.modeling_outputs import SequenceClassifierOutput
+from .layers import layer
+
+
+class OwnConfig(PretrainedConfig):
+    model_type = "own-model"
+
+    def __init__(self, size=4, **kwargs):
+        self.size = size
+        super().__init__(**kwargs)
+
+
+class OwnModel(PreTrainedModel):
+    config_class = OwnConfig
+
+    def __init__(self, config):
+        super().__init__(config)
+        self.embed = nn.Embedding(300, config.size)
+        self.layer = layer(config.size)
+        self.post_init()
+
+    def _init_weights(self, module):
+        pass
+
+    def forward(self, input_ids, **kwargs):
+        return SequenceClassifierOutput(logits=self.layer(self.embed(input_ids).mean(1)))
+"""
+
+
+@pytest.mark.both_lines
+def test_model_class_of_the_users_own(pipe: Pipe, folder: Path, tiny_checkpoint: Path) -> None:
+    """A model class of the user's own; written by --output-dir, which proves that it loads."""
+    from transformers import AutoTokenizer
+
+    from pipesmith.pipelines.user_code import load_module
+
+    entry = LENGTH_ENTRY.replace('"AutoModelForSequenceClassification"', '"AutoModel"')
+    write(
+        folder,
+        {
+            "pipelines/__init__.py": entry,
+            "pipelines/length.py": "from transformers import AutoConfig, AutoModel\nfrom . import own\n"
+            + LENGTH_PIPELINE
+            + "\n\nAutoConfig.register('own-model', own.OwnConfig, exist_ok=True)\n"
+            + "AutoModel.register(own.OwnConfig, own.OwnModel, exist_ok=True)\n",
+            "pipelines/own.py": MODEL,
+            "pipelines/layers.py": "from torch import nn\n\n\ndef layer(size):\n    return nn.Linear(size, 2)\n",
+        },
+    )
+    own = load_module(folder / "pipelines" / "own.py")
+    own.OwnModel(own.OwnConfig()).save_pretrained(folder / "model")
+    AutoTokenizer.from_pretrained(tiny_checkpoint).save_pretrained(folder / "model")
+    ran = pipe("push", "me/own", "--model", "model", "--output-dir", "out")
+    assert ran.code == 0, ran.err
+    config = json.loads((folder / "out" / "config.json").read_text())
+    assert config["auto_map"] == {"AutoConfig": "own.OwnConfig", "AutoModel": "own.OwnModel"}
+    assert config["custom_pipelines"]["length"]["pt"] == ["AutoModel"]
+    assert {"length.py", "own.py", "layers.py"} <= {path.name for path in (folder / "out").iterdir()}
+
+
+@pytest.mark.both_lines
+def test_save_pretrained_saves_every_part_and_every_task(folder: Path) -> None:
+    from pipesmith.pipelines import pipeline
+    from pipesmith.pipelines.testing import tiny_model
+
+    tiny = tiny_model("AutoModelForVision2Seq" if not _is_five() else "AutoModelForImageTextToText")
+    source = """
+    from transformers import Pipeline
+
+    class SeePipeline(Pipeline):
+        _load_processor = True
+        def _sanitize_parameters(self, **kwargs): return {}, {}, {}
+        def preprocess(self, inputs): return inputs
+        def _forward(self, inputs): return inputs
+        def postprocess(self, outputs): return outputs
+
+    class LookPipeline(SeePipeline):
+        pass
+    """
+    entries = "from pipesmith.pipelines import PIPELINE_REGISTRY\n"
+    for task, name in (("see", "See"), ("watch", "See"), ("look", "Look")):
+        entries += (
+            f"PIPELINE_REGISTRY.register_pipeline({task!r}, 'see.{name}Pipeline', pt_model={tiny.model_class!r})\n"
+        )
+    write(folder, {"pipelines/__init__.py": entries, "pipelines/see.py": source})
+    pipeline("see", model=str(tiny.path)).save_pretrained(folder / "saved")
+    config = json.loads((folder / "saved" / "config.json").read_text())
+    assert set(config["custom_pipelines"]) == {"see", "watch"}
+    pipeline("look", model=str(tiny.path)).save_pretrained(folder / "subclass")
+    subclass = json.loads((folder / "subclass" / "config.json").read_text())["custom_pipelines"]
+    assert {task: one["impl"] for task, one in subclass.items()} == {"look": "see.LookPipeline"}
+    from transformers import AutoImageProcessor, AutoProcessor
+
+    assert AutoProcessor.from_pretrained(folder / "saved").image_processor is not None
+    assert AutoImageProcessor.from_pretrained(folder / "saved") is not None
+
+
+def _is_five() -> bool:
+    import transformers
+
+    return transformers.__version__ >= "5"
+
+
+@pytest.mark.both_lines
+def test_class_of_a_script_is_refused_not_written_as_main(project: Path, tiny_checkpoint: Path) -> None:
+    from pipesmith.pipelines import pipeline
+    from pipesmith.pipelines.errors import PublishError
+
+    live = pipeline("length", model=str(tiny_checkpoint))
+    type(live).__module__ = "__main__"  # as for a class of the script that runs
+    with pytest.raises(PublishError, match=r"LengthPipeline is written in .*nobody else can import"):
+        live.save_pretrained(project / "saved")
+    assert not (project / "saved").exists()
+
+
+@pytest.mark.both_lines
+def test_what_the_other_line_published_loads_here(tmp_path: Path, tiny_checkpoint: Path) -> None:
+    """published/record.py wrote the folders; their weights are those of the tiny model, equal on both lines."""
+    from pipesmith.pipelines.publishing.example import read_examples
+    from pipesmith.pipelines.publishing.proof import prove
+
+    folder = tmp_path / "published"
+    shutil.copytree(RESOURCES / "published" / ("four" if _is_five() else "five"), folder)
+    shutil.copyfile(tiny_checkpoint / "model.safetensors", folder / "model.safetensors")
+    prove(str(folder), read_examples(folder / "example.json"))
+
+
+# ---- Bad input --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.both_lines
+def test_what_cannot_be_pushed_is_refused_before_anything_is_loaded(
+    commands: Callable[..., list[Ran]], hub: Hub, project: Path
+) -> None:
+    hub.create("alice/rows", {"data.csv": "a,b\n"}, kind="dataset")
+    hub.create("alice/public", {"a.txt": "a"})
+    hub.create("bob/there", {"a.txt": "a"})
+    hub.commit("alice/public", {"a.txt": "b"})
+    from_before = hub.commits("alice/public")[1]
+    hub.repo("alice/public").refs["refs/tags/v1"] = from_before
+    reading = hub.token("alice", "read")
+    cases: list[tuple[list[str], tuple[str, ...]]] = [
+        (["demo"], ("demo", "user/repo")),
+        (["alice/de--mo"], ("alice/de--mo",)),
+        (["bob/demo"], ("alice may not write to bob/", "alice/demo")),
+        (["alice/demo", "--token", reading], ("only read", "hf auth login")),
+        (["alice/demo", "--token", "hf_wrong"], ("does not accept the token", "hf auth login")),
+        (["alice/rows"], ("data set",)),
+        (["alice/demo", "--create-pr"], ("alice/demo", "no model repository")),
+        (["alice/public", "--revision", "mian"], ("mian", "main")),
+        (["alice/public", "--private"], ("public", "--private")),
+        (["alice/public", "--tag", "v1"], ("v1",)),
+        (["alice/demo", "--task", "text-classification"], ("transformers' own",)),
+        (["alice/demo", "--task", "lenght"], ("length",)),
+        (["alice/demo"], ("length", "--model", "default=")),
+        (["alice/demo", "--output-dir", "pipelines"], ("pipelines", "not empty")),
+    ]
+    for (_, words), ran in zip(cases, commands(*(["push", *arguments] for arguments, _ in cases))):
+        refused(ran, *words)
+        assert "hf_wrong" not in ran.err and reading not in ran.err
+    assert not hub.seen("POST", "*/commit/*") and not hub.seen("POST", "/api/repos/create")
+    (nobody,) = commands(["push", "alice/demo"], user=None)
+    refused(nobody, "logged in", "hf auth login")
+    (away,) = commands(["push", "alice/demo"], HF_ENDPOINT="http://127.0.0.1:9")
+    refused(away, "cannot be reached")
+
+
+@pytest.mark.both_lines
+def test_model_of_the_wrong_kind_failing_example_and_full_disk(pipe: Pipe, project: Path, folder: Path) -> None:
+    from pipesmith.pipelines.testing import tiny_model
+
+    push = ["push", "me/demo", "--output-dir", "out"]
+    vision = tiny_model("AutoModelForImageClassification").path
+    refused(pipe(*push, "--model", vision), "vit", "AutoModelForSequenceClassification")
+    refused(pipe(*push, "--model", "tiny", "--example", '{"text": 1}'), "length fails on the example", "--example")
+    resource = pytest.importorskip("resource")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))  # the weights are larger
+    try:
+        ran = pipe(*push, "--model", "tiny")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    refused(ran, "cannot be saved", "room")
+    assert [path.name for path in folder.iterdir()] == ["pipelines"]
+
+
+@pytest.mark.both_lines
+def test_damaged_download_is_noticed(commands: Callable[..., list[Ran]], hub: Hub, tiny_checkpoint: Path) -> None:
+    hub.create("alice/tiny", {path.name: path.read_bytes() for path in tiny_checkpoint.iterdir()})
+    hub.fail("GET", "/download/*", tamper=50_000)
+    damaged, missing = commands(["verify", "alice/tiny"], ["verify", "alice/none"])
+    refused(damaged, "model.safetensors", hub.commits("alice/tiny")[0])
+    refused(missing, "alice/none")
