@@ -8,6 +8,7 @@ import typer
 
 from pipesmith.cli import output
 from pipesmith.cli.commands.bench import bench
+from pipesmith.cli.commands.doctor import doctor
 from pipesmith.cli.commands.info import info
 from pipesmith.cli.commands.list import list_tasks
 from pipesmith.cli.commands.push import push
@@ -28,10 +29,11 @@ app = typer.Typer(
 )
 app.command("run", cls=TaskCommand, epilog=EXIT_CODES)(run)
 app.command("bench", cls=TaskCommand, epilog=EXIT_CODES)(bench)
+app.command("push", epilog=EXIT_CODES)(push)
+app.command("verify", epilog=EXIT_CODES)(verify)
+app.command("doctor", epilog=EXIT_CODES)(doctor)
 app.command("list")(list_tasks)
 app.command("info")(info)
-app.command("push")(push)
-app.command("verify")(verify)
 
 
 def _print_versions(wanted: bool) -> None:

@@ -40,6 +40,14 @@ class ReportFormat(str, Enum):
     json = "json"
 
 
+class FindingsFormat(str, Enum):
+    """How findings are printed."""
+
+    human = "human"
+    json = "json"
+    github = "github"
+
+
 # Sections of a command's help, in their order; options that name none stand under "Options".
 ROWS, FILES, RESULTS, ERRORS = "Rows", "How files are read", "Results", "Rows that fail"
 BATCHES, MODEL = "Batches (found by the program)", "The model"
@@ -116,6 +124,7 @@ RowFormatOpt = Annotated[
     ),
 ]
 FormatOpt = Annotated[ReportFormat, typer.Option("--format", help="human, or json for programs.")]
+YesOpt = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.", show_default=False)]
 VerboseOpt = Annotated[
     bool,
     typer.Option("--verbose", "-v", help="Show transformers' own messages, and tracebacks.", show_default=False),

@@ -73,8 +73,16 @@ def is_repo_id(name: str) -> bool:
     return _REPO_ID.fullmatch(name) is not None and ".." not in name and not name.endswith((".", "-", ".git"))
 
 
-def fetch_small_files(repo_id: str, revision: str | None, access: HubAccess) -> Snapshot:
+def fetch_small_files(
+    repo_id: str, revision: str | None, access: HubAccess, *, endings: tuple[str, ...] = ("",)
+) -> Snapshot:
     """Fetch a repository's files except its weights, at the commit that a revision names now.
+
+    Args:
+        repo_id: user/repo.
+        revision: a branch, a tag or a commit; the main branch if None.
+        access: how the Hub is reached.
+        endings: how the names of the files that are wanted end.
 
     Raises:
         HubError: the repository, the revision or the network is not there, or the token does not open it.
@@ -92,7 +100,7 @@ def fetch_small_files(repo_id: str, revision: str | None, access: HubAccess) -> 
             return found
         raise hub_error(error, repo_id, revision, access) from error
     names = [sibling.rfilename for sibling in info.siblings or ()]
-    small = [name for name in names if not _WEIGHTS.fullmatch(name)]
+    small = [name for name in names if not _WEIGHTS.fullmatch(name) and name.endswith(endings)]
     folder = _download(repo_id, info.sha or revision or "main", small, access)
     _remember(folder, revision or "main")
     return Snapshot(repo_id, folder.name, folder, tuple(names))

@@ -15,7 +15,7 @@ PIN = 'pip install "transformers<5"'
 PIN_WITH_TENSORFLOW = f"{PIN} tensorflow-cpu, and pip install --no-deps tf-keras"
 _LIBRARIES = ("transformers", "huggingface_hub")
 # The tasks that 5 has removed, by the start of the names of their classes, their files and what these hold.
-_REMOVED_TASKS = {
+REMOVED_TASKS = {
     "Text2Text": "text2text-generation",
     "Summarization": "summarization",
     "Translation": "translation",
@@ -28,7 +28,7 @@ _REMOVED_TASKS = {
 
 
 # What subclasses of transformers' classes in code for 4 call on themselves, and find no longer.
-_REMOVED_METHODS = {
+REMOVED_METHODS = {
     "_convert_head_mask_to_5d",
     "_get_non_default_generation_parameters",
     "_tie_encoder_decoder_weights",
@@ -91,7 +91,7 @@ def pin_hint(error: BaseException, saved_with: object = None) -> str | None:
     import importlib.metadata
 
     version = f"{library} {importlib.metadata.version(library)}"
-    task = _removed_task(name)
+    task = removed_task(name)
     if task is not None:
         return f"{name} is gone: transformers 5 has removed the task {task}. Run this code with transformers 4: {PIN}"
     return f"{version} has no {owner}{name}. If this code was written for transformers 4, run it with that: {PIN}"
@@ -101,12 +101,13 @@ def _is_of_transformers(cls: type) -> bool:
     return cls.__module__.startswith("transformers.")
 
 
-def _removed_task(name: str) -> str | None:
+def removed_task(name: str) -> str | None:
+    """Return the task that 5 has removed and that a class or a module of transformers 4 belongs to, else None."""
     last = name.rpartition(".")[2].replace("_", "").lower()
     if not (last.endswith(("pipeline", "argumenthandler")) or name.startswith("transformers.pipelines.")):
         return "conversational" if name == "Conversation" else None
-    matches = [start for start in _REMOVED_TASKS if last.startswith(start.lower())]
-    return _REMOVED_TASKS[max(matches, key=len)] if matches else None
+    matches = [start for start in REMOVED_TASKS if last.startswith(start.lower())]
+    return REMOVED_TASKS[max(matches, key=len)] if matches else None
 
 
 def _lacking(error: BaseException) -> tuple[str, str, str] | None:
@@ -122,7 +123,7 @@ def _lacking(error: BaseException) -> tuple[str, str, str] | None:
         module = getattr(error.obj, "__name__", None) if type(error.obj).__name__ in ("_Facade", "module") else None
         owner = module if module is not None else type(error.obj).__module__
         library = str(owner).partition(".")[0]
-        if error.name in _REMOVED_METHODS and any(_is_of_transformers(base) for base in type(error.obj).__mro__):
+        if error.name in REMOVED_METHODS and any(_is_of_transformers(base) for base in type(error.obj).__mro__):
             library = "transformers"
         if library in _LIBRARIES:
             return library, error.name, f"{module or type(error.obj).__name__}."

@@ -1,0 +1,104 @@
+"""Rules about what a class of pipelines or models does not do."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from pipesmith.pipelines.doctor.finding import Hit, hit, rule
+from pipesmith.pipelines.doctor.source_file import Function, SourceFile
+
+# What transformers' pipeline() gives every class that it makes, on 5.
+_GIVEN = {"self", "model", "tokenizer", "feature_extractor", "image_processor", "video_processor", "processor"}
+_GIVEN |= {"task", "device", "batch_size", "num_workers", "binary_output", "dtype"}
+
+
+def pipeline_classes(file: SourceFile) -> Iterator[ast.ClassDef]:
+    """Yield the classes of a file that are pipelines."""
+    for cls in file.classes.values():
+        if cls.bases and file.is_pipeline(cls):
+            yield cls
+
+
+def method(cls: ast.ClassDef, name: str) -> Function | None:
+    """Return a class's own method."""
+    for node in cls.body:
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node.name == name:
+            return node
+    return None
+
+
+def _calls(node: ast.AST, name: str) -> bool:
+    return any(isinstance(one, ast.Attribute) and one.attr == name for one in ast.walk(node))
+
+
+@rule(
+    "PS114",
+    "no-post-init",
+    "{name}.__init__ does not call self.post_init(): from_pretrained() of transformers 5 fails, for it finds no "
+    "all_tied_weights_keys.",
+    "End __init__ with self.post_init(), which every transformers 4 has had since 4.17. It also initialises weights that "
+    "no checkpoint has.",
+)
+def no_post_init(file: SourceFile) -> Iterator[Hit]:
+    """A model class right below a PreTrainedModel whose `__init__` does not end as transformers wants."""
+    for cls in file.classes.values():
+        init = method(cls, "__init__")
+        if init is None or not cls.bases or not file.is_model(cls):
+            continue
+        own = file.own_classes(cls)
+        if not any(_calls(one, "post_init") for one in own) and not file.defines(cls, "all_tied_weights_keys"):
+            yield hit(init, name=cls.name)
+
+
+@rule(
+    "PS125",
+    "chunks-without-is-last",
+    "preprocess of {name} yields chunks without is_last: only single inputs work, a list or a data set does not.",
+    'Add "is_last": True to the last chunk of each input and False to the others.',
+)
+def chunks_without_is_last(file: SourceFile) -> Iterator[Hit]:
+    """A ChunkPipeline in whose file the word does not occur."""
+    if b"ChunkPipeline" not in file.data or b"is_last" in file.data:
+        return
+    for cls in file.classes.values():
+        preprocess = method(cls, "preprocess")
+        if preprocess is None or not any(isinstance(node, ast.Yield) for node in ast.walk(preprocess)):
+            continue
+        if any(isinstance(one, str) and one.endswith(".ChunkPipeline") for one in file.ancestors(cls)):
+            yield hit(preprocess, name=cls.name)
+
+
+@rule(
+    "PS205",
+    "required-argument",
+    "{name}.__init__ demands {argument}, which pipeline() does not pass: the task cannot be loaded by its name.",
+    "Give it a default, or make it a parameter in _sanitize_parameters.",
+)
+def required_argument(file: SourceFile) -> Iterator[Hit]:
+    """Arguments of a pipeline's `__init__` that have no default, `framework` among them."""
+    for cls in pipeline_classes(file):
+        init = method(cls, "__init__")
+        if init is None:
+            continue
+        arguments = init.args
+        named = [*arguments.posonlyargs, *arguments.args]
+        required = named[: len(named) - len(arguments.defaults)][1:]
+        required += [one for one, default in zip(arguments.kwonlyargs, arguments.kw_defaults) if default is None]
+        for argument in required:
+            if argument.arg not in _GIVEN:
+                yield hit(argument, name=cls.name, argument=argument.arg)
+
+
+@rule(
+    "PS206",
+    "init-without-super",
+    "{name}.__init__ does not call that of its base: tokenizer, device and parameters are not set, and batches fail.",
+    "Call super().__init__(*args, **kwargs) first.",
+)
+def init_without_super(file: SourceFile) -> Iterator[Hit]:
+    """A pipeline's `__init__` that skips Pipeline.__init__."""
+    for cls in pipeline_classes(file):
+        init = method(cls, "__init__")
+        if init is not None and not _calls(init, "__init__"):
+            yield hit(init, name=cls.name)

@@ -1,0 +1,262 @@
+"""Rules about what is imported from transformers and huggingface_hub: gone, or moved."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from pipesmith.pipelines.compat.gone import PIN, removed_task
+from pipesmith.pipelines.doctor.edits import ChangeImport
+from pipesmith.pipelines.doctor.finding import Hit, hit, rule
+from pipesmith.pipelines.doctor.source_file import Scope, SourceFile
+
+_TENSORFLOW = re.compile(r"(TF|Flax)[A-Z]\w+|(TF|FLAX)_[A-Z0-9_]*MAPPING\w*")
+_AVAILABLE = ("is_tf_available", "is_flax_available")
+_TOKENS = ("TruncationStrategy", "PaddingStrategy", "BatchEncoding", "TensorType")
+_TOKENS += ("TextInput", "TextInputPair", "PreTokenizedInput", "PreTokenizedInputPair", "EncodedInput")
+_ENDPOINT = ("huggingface_hub.constants", "ENDPOINT")
+# Names that 5 has elsewhere, in a place that 4.57 has as well. "*": whatever the module holds.
+MOVED: dict[tuple[str, str], tuple[str, str]] = {
+    **{
+        ("transformers.modeling_utils", name): ("transformers.pytorch_utils", name)
+        for name in ("apply_chunking_to_forward", "prune_linear_layer", "Conv1D")
+    },
+    **{
+        ("transformers.tokenization_utils", name): ("transformers.tokenization_utils_base", name)
+        for name in (*_TOKENS, "EncodedInputPair")
+    },
+    ("transformers.deepspeed", "*"): ("transformers.integrations.deepspeed", "*"),
+    ("transformers.utils", "HUGGINGFACE_CO_RESOLVE_ENDPOINT"): _ENDPOINT,
+    ("transformers.utils.hub", "HUGGINGFACE_CO_RESOLVE_ENDPOINT"): _ENDPOINT,
+    ("transformers.file_utils", "HUGGINGFACE_CO_RESOLVE_ENDPOINT"): _ENDPOINT,
+}
+_FIRST_PARAMETER = "Take the first parameter's: next(model.parameters()).device, or .dtype."
+_CLASSES_BY_INPUT = "Use AutoModelForCausalLM, AutoModelForSeq2SeqLM or AutoModelForMaskedLM."
+_CARD = "huggingface_hub has a ModelCard of its own, made from text: from huggingface_hub import ModelCard"
+# Names that 5 has nowhere, and what to do instead.
+GONE: dict[tuple[str, str], str] = {
+    ("transformers", "ModelCard"): _CARD,
+    ("transformers.modelcard", "ModelCard"): _CARD,
+    ("transformers", "AdamW"): "Use torch.optim.AdamW; its weight_decay is 0.01 unless you pass transformers' 0.0.",
+    ("transformers.optimization", "AdamW"): "Use torch.optim.AdamW, with weight_decay=0.0 as transformers had it.",
+    ("transformers.modeling_utils", "get_parameter_device"): _FIRST_PARAMETER,
+    ("transformers.modeling_utils", "get_parameter_dtype"): _FIRST_PARAMETER,
+    ("transformers.modeling_utils", "_init_weights"): "Use torch.nn.init, or leave it to post_init().",
+    ("transformers.modeling_utils", "find_pruneable_heads_and_indices"): f"Leave pruning out, or run with 4: {PIN}",
+    ("transformers.pytorch_utils", "find_pruneable_heads_and_indices"): f"Leave pruning out, or run with 4: {PIN}",
+    ("transformers", "AutoModelWithLMHead"): _CLASSES_BY_INPUT,
+    ("transformers", "AutoModelForVision2Seq"): "Use AutoModelForImageTextToText, which 4.57 has as well.",
+    ("transformers.utils", "TRANSFORMERS_CACHE"): "Use huggingface_hub.constants.HF_HUB_CACHE.",
+    ("transformers.utils", "is_safetensors_available"): "Leave the question out: safetensors is always installed.",
+    ("transformers.utils", "cached_property"): "Use functools.cached_property.",
+    ("transformers.file_utils", "cached_path"): "Use huggingface_hub.hf_hub_download.",
+    ("transformers.pipelines.base", "infer_framework_load_model"): "Load with the model class's from_pretrained.",
+    ("transformers.pipelines", "infer_framework_load_model"): "Load with the model class's from_pretrained.",
+    ("transformers.pipelines", "get_framework"): 'Leave it out: it is always "pt".',
+    ("huggingface_hub", "Repository"): "Use huggingface_hub.snapshot_download and upload_folder.",
+    ("huggingface_hub", "cached_download"): "Use huggingface_hub.hf_hub_download.",
+    ("huggingface_hub", "HfFolder"): "Use huggingface_hub.get_token, login and logout.",
+}
+
+
+def _imported(file: SourceFile) -> Iterator[tuple[ast.ImportFrom, ast.alias, Scope]]:
+    """Yield the names imported from transformers and huggingface_hub, unless the author expects that they may lack."""
+    for node, scope in file.imports:
+        if isinstance(node, ast.ImportFrom) and not node.level and not scope.guarded:
+            if (node.module or "").partition(".")[0] in ("transformers", "huggingface_hub"):
+                for alias in node.names:
+                    yield node, alias, scope
+
+
+def _named(file: SourceFile) -> Iterator[tuple[ast.Attribute, str, str]]:
+    """Yield `transformers.some.Name` as written out in expressions: node, module and name."""
+    tops = {name for name, one in file.names.items() if one.name is None and one.dotted.startswith("transformers")}
+    for attribute in list(file.attributes) if tops else ():
+        for node, scope in file.attributes[attribute]:
+            dotted = "" if scope.guarded else file.dotted(node)
+            if dotted.startswith("transformers."):
+                module, _, name = dotted.rpartition(".")
+                yield node, module, name
+
+
+def _used_names(file: SourceFile, leaving_out: set[int] = frozenset()) -> set[str]:  # type: ignore[assignment]
+    """Return the names that the file uses, in expressions and in strings (`__all__`, annotations)."""
+    found: set[str] = set()
+    for node in ast.walk(file.tree):
+        if isinstance(node, ast.Name) and id(node) not in leaving_out:
+            found.add(node.id)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and len(node.value) < 200:
+            found.update(re.findall(r"\w+", node.value))
+    return found
+
+
+def _drop_unused(file: SourceFile, node: ast.ImportFrom, alias: ast.alias, used: set[str]) -> ChangeImport | None:
+    """Return the edit that leaves an unused import out; a package's `__init__.py` imports for others."""
+    if file.path.name == "__init__.py" and not _registers(file):
+        return None
+    return None if (alias.asname or alias.name) in used else ChangeImport(file.span(node), alias.name)
+
+
+def _registers(file: SourceFile) -> bool:
+    return bool(file.calls.get("register_pipeline"))
+
+
+def tf_model_arguments(file: SourceFile) -> Iterator[tuple[ast.Call, ast.keyword]]:
+    """Yield the `tf_model=` arguments that transformers' own registry is given."""
+    for call, keyword, scope in file.keywords.get("tf_model", ()):
+        if not scope.guarded and is_transformers_registry(file, call):
+            yield call, keyword
+
+
+def is_transformers_registry(file: SourceFile, call: ast.Call) -> bool:
+    """Tell whether a call is `register_pipeline` of transformers' registry, not of pipesmith's."""
+    dotted = file.dotted(call.func)
+    return dotted.startswith("transformers.") and dotted.endswith(".register_pipeline")
+
+
+@rule(
+    "PS102",
+    "tensorflow-name",
+    "transformers 5 has no {name}: there is no TensorFlow and no Flax, and the import fails.",
+    "Use the PyTorch class, or import it under `if is_tf_available():` in a try.",
+    safe=True,
+)
+def tensorflow_name(file: SourceFile) -> Iterator[Hit]:
+    """Classes and mappings of TensorFlow and Flax. One that only a `tf_model=` uses goes with that."""
+    used: set[str] | None = None
+    for node, alias, _ in _imported(file):
+        if (node.module or "").startswith("transformers") and _TENSORFLOW.fullmatch(alias.name):
+            if used is None:
+                leaving = {id(one) for _, keyword in tf_model_arguments(file) for one in ast.walk(keyword.value)}
+                used = _used_names(file, leaving)
+            yield hit(alias, _drop_unused(file, node, alias, used), name=alias.name)
+    leaving = {id(one) for _, keyword in tf_model_arguments(file) for one in ast.walk(keyword.value)}
+    for attribute, _, name in _named(file):
+        if _TENSORFLOW.fullmatch(name) and id(attribute) not in leaving:
+            yield hit(attribute, name=name)
+
+
+@rule(
+    "PS103",
+    "tf-available",
+    "transformers 5 has no {name}, and the import fails.",
+    "Import it in a try, with a function that returns False where there is none.",
+    safe=True,
+)
+def tf_available(file: SourceFile) -> Iterator[Hit]:
+    """is_tf_available and is_flax_available."""
+    for node, alias, _ in _imported(file):
+        if alias.name in _AVAILABLE and (node.module or "").startswith("transformers"):
+            bound = alias.asname or alias.name
+            fallback = f"def {bound}():\n    return False"
+            yield hit(alias, ChangeImport(file.span(node), alias.name, fallback=fallback), name=alias.name)
+    for attribute, _, name in _named(file):
+        if name in _AVAILABLE:
+            yield hit(attribute, name=name)
+
+
+@rule(
+    "PS104",
+    "removed-pipeline",
+    "transformers 5 has removed the task {task}, and {name} with it.",
+    f"Copy the class from transformers 4.57 into a file of your own, or run with transformers 4: {PIN}",
+)
+def removed_pipeline(file: SourceFile) -> Iterator[Hit]:
+    """Classes and modules of tasks that 5 has removed."""
+    for node, alias, _ in _imported(file):
+        module = node.module or ""
+        of_module = removed_task(module) if module.startswith("transformers.pipelines.") else None
+        task = of_module or (removed_task(alias.name) if module.startswith("transformers") else None)
+        if task is not None:
+            yield hit(alias, name=alias.name, task=task)
+    for attribute, _, name in _named(file):
+        task = removed_task(name)
+        if task is not None:
+            yield hit(attribute, name=name, task=task)
+
+
+@rule(
+    "PS106",
+    "moved-import",
+    "transformers 5 has no {name} in {module}, and the import fails.",
+    "Import it from {home}, where 4.57 has it as well.",
+    safe=True,
+)
+def moved_import(file: SourceFile) -> Iterator[Hit]:
+    """Names with a home that both lines know."""
+    for node, alias, _ in _imported(file):
+        module = node.module or ""
+        home = MOVED.get((module, alias.name)) or MOVED.get((module, "*"))
+        if home is not None:
+            target = (home[0], alias.name if home[1] == "*" else home[1])
+            edit = ChangeImport(file.span(node), alias.name, home=target) if alias.name != "*" else None
+            yield hit(alias, edit, name=alias.name, module=module, home=".".join(target))
+    for statement, scope in file.imports:
+        for alias in statement.names if isinstance(statement, ast.Import) and not scope.guarded else ():
+            if (alias.name, "*") in MOVED:
+                module, _, name = alias.name.rpartition(".")
+                yield hit(alias, name=name, module=module, home=MOVED[alias.name, "*"][0])
+    for attribute, module, name in _named(file):
+        home = MOVED.get((module, name))
+        if home is not None:
+            yield hit(attribute, name=name, module=module, home=".".join(home))
+
+
+@rule(
+    "PS107",
+    "gone-import",
+    "{library} has no {name} any more, and the import fails.",
+    "{instead}",
+    safe=True,
+)
+def gone_import(file: SourceFile) -> Iterator[Hit]:
+    """Names without a home."""
+    used: set[str] | None = None
+    for node, alias, _ in _imported(file):
+        instead = GONE.get((node.module or "", alias.name))
+        if instead is not None:
+            used = _used_names(file) if used is None else used
+            edit = _drop_unused(file, node, alias, used)
+            yield hit(alias, edit, name=alias.name, instead=instead, library=_library(node.module or ""))
+    for attribute, module, name in _named(file):
+        instead = GONE.get((module, name))
+        if instead is not None:
+            yield hit(attribute, name=name, instead=instead, library=_library(module))
+
+
+def _library(module: str) -> str:
+    return "transformers 5" if module.startswith("transformers") else "huggingface_hub 1"
+
+
+@rule(
+    "PS118",
+    "undeclared-requests",
+    "requests is not installed with transformers 5 any more, and nothing here says that this file needs it.",
+    "Name requests among your dependencies, and install it: pip install requests",
+)
+def undeclared_requests(file: SourceFile) -> Iterator[Hit]:
+    """`import requests` in a file that counted on transformers to bring it."""
+    for node, scope in file.imports:
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""]
+        if any(name.partition(".")[0] == "requests" for name in names) and not scope.guarded:
+            level = node.level if isinstance(node, ast.ImportFrom) else 0
+            if not level and file.imports_transformers() and not _declares_requests(file.path.parent):
+                yield hit(node)
+
+
+@functools.lru_cache(maxsize=1024)
+def _declares_requests(folder: Path) -> bool:
+    """Tell whether a folder, or one of the five above it, holds a list of dependencies that names requests."""
+    for place in [folder, *folder.parents][:6]:
+        lists = [
+            *place.glob("requirements*.txt"),
+            *(place / name for name in ("pyproject.toml", "setup.py", "setup.cfg")),
+        ]
+        if any(one.is_file() and b"requests" in one.read_bytes() for one in lists):
+            return True
+        if (place / ".git").exists():
+            return False
+    return False

@@ -1,0 +1,415 @@
+"""One Python file as the rules see it: parsed, walked once, with its names resolved; nothing is imported.
+
+The walk collects what rules ask for (imports, classes, calls, attributes) by name, so that a rule looks at few nodes.
+A file without any word that a rule could be about is parsed and not walked.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import re
+import sys
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipesmith.pipelines.doctor.edits import Span
+from pipesmith.pipelines.source import absolute_module, module_file, relative_module
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+_RELEVANT = re.compile(
+    rb"transformers|huggingface_hub|ipeline|tokenizer|framework|\.config\b|PreTrained|from_pretrained"
+)
+_GUARDS = {
+    "is_tf_available",
+    "is_flax_available",
+    "TYPE_CHECKING",
+    "hasattr",
+    "__version__",
+    "version",
+    "Version",
+    "getattr",
+}
+_GUARD_WORDS = re.compile("|".join(_GUARDS).encode())
+_ABSENT = {"ImportError", "ModuleNotFoundError", "AttributeError", "TypeError"}
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Where a node stands.
+
+    Args:
+        cls: the class around it.
+        function: the innermost function around it.
+        guarded: whether its author expects that it may not work: under `except ImportError`, `if is_tf_available()`,
+            `if hasattr(...)`, or a comparison of versions.
+    """
+
+    cls: ast.ClassDef | None = None
+    function: Function | None = None
+    guarded: bool = False
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What an import binds a name to: `from {'.' * level}{module} import {name}`, or `import {module}` with name None."""
+
+    module: str
+    level: int
+    name: str | None
+
+    @property
+    def dotted(self) -> str:
+        """The dotted name of an absolute import."""
+        return f"{self.module}.{self.name}" if self.name else self.module
+
+
+def _child_fields(kind: type[ast.AST]) -> tuple[str, ...]:
+    """Return the fields of a kind of node that may hold nodes which a rule looks at."""
+    fields = kind.__dict__.get("_fields", ())
+    return tuple(field for field in fields if field not in _WITHOUT_NODES.get(kind, _LEAVES))
+
+
+# Fields that hold names, numbers, operators and contexts.
+_LEAVES = {"ctx", "op", "ops", "id", "attr", "arg", "kind", "n", "s", "asname", "module", "level", "type_comment"}
+_LEAVES |= {"simple", "conversion", "type_ignores", "tag", "lineno", "name", "rest", "is_async"}
+_WITHOUT_NODES: dict[type, set[str]] = {
+    ast.Import: {"names"}, ast.ImportFrom: {"names", "module", "level"}, ast.Global: {"names"},
+    ast.Nonlocal: {"names"}, ast.Constant: {"value", "kind"}, ast.Name: {"id", "ctx"}, ast.arg: {"arg", "type_comment"},
+    ast.MatchSingleton: {"value"}, ast.MatchClass: {"kwd_attrs"}, ast.MatchMapping: {"rest"},
+}  # fmt: skip
+_CHILDREN: dict[type, tuple[str, ...]] = {
+    kind: _child_fields(kind) for kind in vars(ast).values() if isinstance(kind, type) and issubclass(kind, ast.AST)
+}
+_CHILDREN[type(None)] = ()  # {**a} has None for a key
+
+
+class SourceFile:
+    """A parsed file.
+
+    Args:
+        path: where it lies; imports are looked up from there.
+        data: its bytes.
+        tree: what `ast.parse` made of them.
+    """
+
+    def __init__(self, path: Path, data: bytes, tree: ast.Module) -> None:
+        self.path = path
+        self.data = data
+        self.tree = tree
+        self.names: dict[str, Imported] = {}
+        self.imports: list[tuple[ast.Import | ast.ImportFrom, Scope]] = []
+        self.classes: dict[str, ast.ClassDef] = {}
+        self.attributes: defaultdict[str, list[tuple[ast.Attribute, Scope]]] = defaultdict(list)
+        self.calls: defaultdict[str, list[tuple[ast.Call, Scope]]] = defaultdict(list)
+        self.keywords: defaultdict[str, list[tuple[ast.Call, ast.keyword, Scope]]] = defaultdict(list)
+        self.subscripts: list[tuple[ast.Subscript, Scope]] = []
+        self._ancestors: dict[ast.ClassDef, list[str | tuple[SourceFile, ast.ClassDef]]] = {}
+        self.relevant = _RELEVANT.search(data) is not None
+        if self.relevant:
+            self._walk()
+
+    # ---- The walk -------------------------------------------------------------------------------------------------
+
+    def _walk(self) -> None:
+        """Visit every node once; nodes under one scope in no particular order."""
+        may_guard = _GUARD_WORDS.search(self.data) is not None
+        attributes, calls, keywords, children = self.attributes, self.calls, self.keywords, _CHILDREN
+        waiting: list[tuple[Sequence[ast.AST], Scope]] = [(self.tree.body, Scope())]
+        while waiting:
+            nodes, scope = waiting.pop()
+            stack = list(nodes)
+            pop, push, extend = stack.pop, stack.append, stack.extend
+            while stack:
+                node = pop()
+                kind = node.__class__
+                if kind is ast.Name or kind is ast.Constant:
+                    continue
+                if kind is ast.Attribute:
+                    attributes[node.attr].append((node, scope))  # type: ignore[attr-defined]  # told by `kind`
+                    push(node.value)  # type: ignore[attr-defined]
+                    continue
+                if kind is ast.Call:
+                    assert isinstance(node, ast.Call)
+                    name = _last_name(node.func)
+                    if name is not None:
+                        calls[name].append((node, scope))
+                    for keyword in node.keywords:
+                        if keyword.arg is not None:
+                            keywords[keyword.arg].append((node, keyword, scope))
+                        push(keyword.value)
+                    push(node.func)
+                    extend(node.args)
+                    continue
+                if kind in _OPENERS:
+                    waiting += self._opened(node, scope, may_guard)
+                    continue
+                for field in children[kind]:
+                    value = getattr(node, field)
+                    if value.__class__ is list:
+                        extend(value)
+                    elif value is not None:
+                        push(value)
+                if kind is ast.Subscript:
+                    self.subscripts.append((node, scope))  # type: ignore[arg-type]
+                elif kind is ast.Import or kind is ast.ImportFrom:
+                    self._bind(node, scope)  # type: ignore[arg-type]
+
+    def _opened(self, node: ast.AST, scope: Scope, may_guard: bool) -> Iterator[tuple[Sequence[ast.AST], Scope]]:
+        """Yield what stands under a node that opens a scope, each part with its scope."""
+        if isinstance(node, ast.ClassDef):
+            self.classes.setdefault(node.name, node)
+            inner = Scope(node, None, scope.guarded)
+            yield [*node.bases, *(keyword.value for keyword in node.keywords), *node.decorator_list], scope
+            yield node.body, inner
+        elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            yield [*node.decorator_list, node.args, *([node.returns] if node.returns else [])], scope
+            yield node.body, Scope(scope.cls, node, scope.guarded)
+        elif isinstance(node, (ast.If, ast.IfExp)):
+            guarded = Scope(scope.cls, scope.function, True) if may_guard and _is_guard(node.test) else scope
+            body = [*node.body, *node.orelse] if isinstance(node, ast.If) else [node.body, node.orelse]
+            yield [node.test], scope
+            yield body, guarded
+        else:
+            guarded = Scope(scope.cls, scope.function, True) if _expects_absence(node) else scope
+            yield [*node.body, *node.handlers], guarded  # type: ignore[attr-defined]  # a Try, or a TryStar
+            yield [*node.orelse, *node.finalbody], scope  # type: ignore[attr-defined]
+
+    def _bind(self, node: ast.Import | ast.ImportFrom, scope: Scope) -> None:
+        self.imports.append((node, scope))
+        for alias in node.names:
+            if isinstance(node, ast.ImportFrom):
+                self.names[alias.asname or alias.name] = Imported(node.module or "", node.level, alias.name)
+            elif alias.asname:
+                self.names[alias.asname] = Imported(alias.name, 0, None)
+            else:
+                top = alias.name.partition(".")[0]
+                self.names[top] = Imported(top, 0, None)
+
+    # ---- What names mean --------------------------------------------------------------------------------------------
+
+    def dotted(self, node: ast.AST) -> str:
+        """Return the dotted name that an expression has by the file's absolute imports, "" if it has none."""
+        rest = []
+        while isinstance(node, ast.Attribute):
+            rest.append(node.attr)
+            node = node.value
+        imported = self.names.get(node.id) if isinstance(node, ast.Name) else None
+        if imported is None or imported.level:
+            return ""
+        return ".".join([imported.dotted, *reversed(rest)])
+
+    def imports_transformers(self) -> bool:
+        """Tell whether the file imports transformers."""
+        return any(not one.level and one.module.partition(".")[0] == "transformers" for one in self.names.values())
+
+    def is_about_transformers(self, scope: Scope) -> bool:
+        """Tell whether code is written against transformers: its file imports it, or it stands in a pipeline class."""
+        return self.imports_transformers() or self.is_pipeline(scope.cls)
+
+    def ancestors(self, cls: ast.ClassDef) -> list[str | tuple[SourceFile, ast.ClassDef]]:
+        """Return a class and its bases: those in the user's own files with their files, others by their dotted names."""
+        if cls not in self._ancestors:
+            self._ancestors[cls] = list(self._find_ancestors(cls))
+        return self._ancestors[cls]
+
+    def _find_ancestors(self, cls: ast.ClassDef) -> Iterator[str | tuple[SourceFile, ast.ClassDef]]:
+        waiting: list[tuple[SourceFile, ast.ClassDef]] = [(self, cls)]
+        seen: set[tuple[Path, str]] = set()
+        while waiting:
+            file, current = waiting.pop()
+            if (file.path, current.name) in seen:
+                continue
+            seen.add((file.path, current.name))
+            yield file, current
+            for base in current.bases:
+                if isinstance(base, ast.Subscript):
+                    base = base.value
+                resolved = file.find_class(base)
+                if isinstance(resolved, str):
+                    yield resolved
+                elif resolved is not None:
+                    waiting.append(resolved)
+
+    def find_class(self, node: ast.expr) -> str | tuple[SourceFile, ast.ClassDef] | None:
+        """Find the class that an expression names: in this file, in one that it imports, or by its dotted name."""
+        if isinstance(node, ast.Name) and node.id in self.classes and node.id not in self.names:
+            return self, self.classes[node.id]
+        dotted = self.dotted(node)
+        if dotted.partition(".")[0] in ("transformers", "huggingface_hub", "torch"):
+            return dotted
+        parts = ast.unparse(node).split(".") if isinstance(node, (ast.Name, ast.Attribute)) else []
+        imported = self.names.get(parts[0]) if parts else None
+        if imported is None:
+            return None
+        module, name = self._module_and_name(imported, parts[1:])
+        if module is None or name is None:
+            return dotted or None
+        other = read_for_classes(module)
+        if other is None or (name not in other.classes and name not in other.names):
+            return None
+        return other.find_class(ast.Name(name, ast.Load()))
+
+    def _module_and_name(self, imported: Imported, rest: list[str]) -> tuple[Path | None, str | None]:
+        def locate(dotted: str) -> Path | None:
+            if imported.level:
+                return relative_module(self.path, imported.level, dotted)
+            if dotted.partition(".")[0] in sys.stdlib_module_names:
+                return None
+            file, installed = absolute_module(dotted, self.path)
+            return None if installed else file
+
+        if not rest:
+            return locate(imported.module), imported.name
+        dotted = ".".join(filter(None, [imported.module, imported.name, *rest[:-1]]))
+        return locate(dotted), rest[-1]
+
+    def is_pipeline(self, cls: ast.ClassDef | None) -> bool:
+        """Tell whether a class inherits from one of transformers' pipeline classes."""
+        return cls is not None and self._inherits(cls, "Pipeline")
+
+    def is_model(self, cls: ast.ClassDef | None) -> bool:
+        """Tell whether a class inherits from one of transformers' PreTrainedModel classes."""
+        return cls is not None and self._inherits(cls, "PreTrainedModel")
+
+    def _inherits(self, cls: ast.ClassDef, ending: str) -> bool:
+        return any(
+            isinstance(one, str) and one.startswith("transformers.") and one.endswith(ending)
+            for one in self.ancestors(cls)
+        )
+
+    def own_classes(self, cls: ast.ClassDef) -> list[ast.ClassDef]:
+        """Return a class and those of its bases that stand in the user's own files."""
+        return [one[1] for one in self.ancestors(cls) if not isinstance(one, str)]
+
+    def defines(self, cls: ast.ClassDef, name: str) -> bool:
+        """Tell whether a class, or a user's class that it inherits from, sets an attribute of that name itself."""
+        return any(name in _own_attributes(one) for one in self.own_classes(cls))
+
+    # ---- Places -----------------------------------------------------------------------------------------------------
+
+    @functools.cached_property
+    def lines(self) -> list[str]:
+        """The file's lines as text."""
+        return decoded(self.data).split("\n")
+
+    def column(self, line: int, offset: int) -> int:
+        """Return a column in characters for one that `ast` counts in UTF-8 bytes."""
+        if self.data.isascii() or not 0 < line <= len(self.lines):
+            return offset
+        return len(self.lines[line - 1].encode()[:offset].decode(errors="replace"))
+
+    def span(self, node: ast.AST) -> Span:
+        """Return where a node stands."""
+        first, last = node.lineno, node.end_lineno  # type: ignore[attr-defined]
+        return (
+            first,
+            self.column(first, node.col_offset),  # type: ignore[attr-defined]
+            last,
+            self.column(last, node.end_col_offset),  # type: ignore[attr-defined]
+        )
+
+
+_OPENERS = {ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef, ast.If, ast.IfExp, ast.Try}
+if sys.version_info >= (3, 11):
+    _OPENERS.add(ast.TryStar)
+
+
+def decoded(data: bytes) -> str:
+    """Return a Python file's text, by its coding line; what cannot be decoded is replaced."""
+    import io
+    import tokenize
+
+    try:
+        encoding = tokenize.detect_encoding(io.BytesIO(data).readline)[0]
+    except SyntaxError:
+        encoding = "utf-8"
+    return data.decode(encoding, errors="replace").replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _last_name(node: ast.expr) -> str | None:
+    if node.__class__ is ast.Name:
+        return node.id  # type: ignore[attr-defined, no-any-return]  # told by its class
+    return node.attr if node.__class__ is ast.Attribute else None  # type: ignore[attr-defined]
+
+
+def _is_guard(test: ast.expr) -> bool:
+    return any(
+        (isinstance(node, ast.Name) and node.id in _GUARDS)
+        or (isinstance(node, ast.Attribute) and node.attr in _GUARDS)
+        for node in ast.walk(test)
+    )
+
+
+def _expects_absence(node: ast.AST) -> bool:
+    """Tell whether a `try` catches that something is not there; a catch-all does if nothing but imports stands in it."""
+    for handler in node.handlers:  # type: ignore[attr-defined]
+        names = {one.id for one in ast.walk(handler.type) if isinstance(one, ast.Name)} if handler.type else set()
+        if names & _ABSENT:
+            return True
+        if not names or "Exception" in names:
+            return all(isinstance(one, (ast.Import, ast.ImportFrom)) for one in node.body)  # type: ignore[attr-defined]
+    return False
+
+
+@functools.lru_cache(maxsize=256)
+def _own_attributes(cls: ast.ClassDef) -> frozenset[str]:
+    """Return what a class's body defines, and what its methods set on self."""
+    found = set()
+    for node in ast.walk(cls):
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            if isinstance(node.value, ast.Name) and node.value.id == "self":
+                found.add(node.attr)
+        elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            found.add(node.name)
+    for statement in cls.body:
+        targets = statement.targets if isinstance(statement, ast.Assign) else []
+        targets += [statement.target] if isinstance(statement, ast.AnnAssign) else []
+        found |= {target.id for target in targets if isinstance(target, ast.Name)}
+    return frozenset(found)
+
+
+_bases: dict[Path, SourceFile | None] = {}  # files that others import classes from; of one scan
+_MAX_BASES = 64
+
+
+def read_for_classes(path: Path) -> SourceFile | None:
+    """Read a file that another one imports a class from; None if it cannot be read."""
+    if path not in _bases:
+        if len(_bases) >= _MAX_BASES:
+            del _bases[next(iter(_bases))]
+        try:
+            data = path.read_bytes()
+            _bases[path] = SourceFile(path, data, ast.parse(data))
+        except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
+            _bases[path] = None
+    return _bases[path]
+
+
+def read_already(path: Path) -> SourceFile | None:
+    """Return a file that was read for its classes."""
+    return _bases.get(path)
+
+
+def forget() -> None:
+    """Forget files that were read for their classes: they may change."""
+    _bases.clear()
+    _own_attributes.cache_clear()
+
+
+def sibling(path: Path, dotted: str) -> Path | None:
+    """Return the user's own file that an absolute import in another file means: beside it, or in its package."""
+    first = dotted.partition(".")[0]
+    if first in sys.stdlib_module_names:
+        return None
+    beside = module_file(path.parent / first)
+    if beside is not None and beside != path:
+        return beside
+    for folder in path.parents:
+        if not (folder / "__init__.py").is_file():
+            return None
+        if folder.name == first:
+            return folder / "__init__.py"
+    return None
