@@ -12,6 +12,7 @@ from pipesmith.cli.commands.doctor import doctor
 from pipesmith.cli.commands.info import info
 from pipesmith.cli.commands.list import list_tasks
 from pipesmith.cli.commands.push import push
+from pipesmith.cli.commands.register import register
 from pipesmith.cli.commands.run import run
 from pipesmith.cli.commands.verify import verify
 from pipesmith.cli.flags import TaskCommand
@@ -29,6 +30,7 @@ app = typer.Typer(
 )
 app.command("run", cls=TaskCommand, epilog=EXIT_CODES)(run)
 app.command("bench", cls=TaskCommand, epilog=EXIT_CODES)(bench)
+app.command("register", epilog=EXIT_CODES)(register)
 app.command("push", epilog=EXIT_CODES)(push)
 app.command("verify", epilog=EXIT_CODES)(verify)
 app.command("doctor", epilog=EXIT_CODES)(doctor)

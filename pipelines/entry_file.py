@@ -85,11 +85,11 @@ def remove_entry(source: str, task: str, file: Path = REGISTRY_FILE) -> str:
 def _declared(source: str, file: Path) -> Sequence[PipelineEntry]:
     """Read what a text registers: in place if it is the file's own, for the files that it imports, else by itself."""
     try:
-        if file.is_file() and file.read_text(encoding="utf-8") == source:
+        if file.is_file() and file.read_bytes() == source.encode():
             return read_declarations(file, "project").entries
         with tempfile.TemporaryDirectory() as folder:
             copy = Path(folder) / file.name
-            copy.write_text(source, encoding="utf-8")
+            copy.write_bytes(source.encode())
             try:
                 entries = read_declarations(copy, "project").entries
             except PipelineLoadError as error:
@@ -131,7 +131,7 @@ def _one_of(task: str, declared: Sequence[PipelineEntry]) -> PipelineEntry | Non
 def _arguments(entry: PipelineEntry, folder: Path) -> dict[str, str]:
     """Return the source of an entry's arguments by name, without those that it leaves open."""
     texts = {
-        "pipeline_class": _class_text(entry.pipeline_class, folder),
+        "pipeline_class": _class_text(entry.pipeline_class, folder, is_absolute=entry.origin == "user"),
         "pt_model": _models_text(entry.pt_model, folder),
         "tf_model": _models_text(entry.tf_model, folder),
         "default": _default_text(entry.default),
@@ -150,7 +150,7 @@ def _is_class_object(known: PipelineEntry, entry: PipelineEntry) -> bool:
     )
 
 
-def _class_text(reference: ModelClass, folder: Path) -> str:
+def _class_text(reference: ModelClass, folder: Path, *, is_absolute: bool = False) -> str:
     """Name a class as text: "module.Class" below the registry's folder, else "path/file.py:Class"."""
     if isinstance(reference, str):
         return _quoted(reference)
@@ -159,7 +159,7 @@ def _class_text(reference: ModelClass, folder: Path) -> str:
     if reference.module is not None or reference.file is None:
         return _quoted(f"{reference.module}.{reference.name}" if reference.module else reference.name)
     file = reference.file
-    if file.is_absolute():
+    if file.is_absolute() and not is_absolute:
         file = Path(os.path.relpath(file, folder.absolute()))
     parts = file.with_suffix("").parts
     if parts[-1] == "__init__":

@@ -106,6 +106,24 @@ def fetch_small_files(
     return Snapshot(repo_id, folder.name, folder, tuple(names))
 
 
+def resolve_commit(repo_id: str, revision: str | None, access: HubAccess) -> str:
+    """Ask the Hub which commit a revision of a repository is now; its main branch if None.
+
+    Raises:
+        HubError: as `fetch_small_files`, or nobody may ask.
+    """
+    if access.offline or _offline_by_environment():
+        found = cached(repo_id, revision) or _not_cached(repo_id, revision)
+        return found.commit
+    from huggingface_hub import HfApi
+
+    try:
+        info = retried(lambda: HfApi(token=access.token).model_info(repo_id, revision=revision))
+    except Exception as error:  # as in fetch_small_files
+        raise hub_error(error, repo_id, revision, access) from error
+    return str(info.sha)
+
+
 def fetch_weights(snapshot: Snapshot, access: HubAccess) -> None:
     """Fetch the weights of a snapshot, in one format: safetensors if there are any, else PyTorch's own.
 

@@ -138,6 +138,11 @@ def _settings(file: Path) -> tuple[dict[str, Any] | None, bool]:
     return settings, name == "pipesmith"
 
 
+def is_pipesmith(folder: Path) -> bool:
+    """Tell whether a folder is pipesmith's own checkout, which is no project."""
+    return _settings(folder / "pyproject.toml")[1]
+
+
 def _project(root: Path, settings: dict[str, Any]) -> Project:
     _check(settings, _KEYS, root, "tool.pipe")
     tasks = {}

@@ -100,6 +100,7 @@ print(json.dumps({"code": code, "loaded": loaded}), file=sys.stderr)
         ["run", "pair-classification", "--help"],
         ["run", "text-generation", "--help"],
         ["run", "local.py:LocalPipeline", "--help"],
+        ["register", "local.py:LocalPipeline", "--task", "local"],
     ],
     ids=" ".join,
 )
