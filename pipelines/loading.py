@@ -250,7 +250,7 @@ def _load_model(entry: PipelineEntry, checkpoint: Checkpoint, options: LoadOptio
     folder = str(checkpoint.folder)
     with _failing(f"The configuration of {checkpoint.name}"):
         config = AutoConfig.from_pretrained(folder, **trusted)
-    classes = [_model_class(name, entry) for name in entry.pt_model] or _architecture_classes(config)
+    classes = [load_model_class(name, entry) for name in entry.pt_model] or _architecture_classes(config)
     if not classes:
         raise PipelineLoadError(f"{entry.task} names no model class.", hint="Name one with --pt-model.")
     taken = [candidate for candidate in classes if _takes(candidate, config)]
@@ -302,7 +302,12 @@ def _listed(classes: Sequence[Any]) -> str:
     return ", ".join(candidate.__name__ for candidate in classes)
 
 
-def _model_class(model_class: ModelClass, entry: PipelineEntry) -> Any:
+def load_model_class(model_class: ModelClass, entry: PipelineEntry) -> Any:
+    """Load a model class that an entry names.
+
+    Raises:
+        PipelineLoadError: this transformers has no such class, or the user's file fails.
+    """
     if isinstance(model_class, ClassReference):
         return load_class(model_class)
     if not isinstance(model_class, str):

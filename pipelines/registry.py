@@ -1,7 +1,7 @@
 """Task entries: what a task is called, which class runs it, and on which models.
 
-The one place that talks to transformers' registry. Reading entries from source is `declarations.py`; loading what they
-name is `loading.py`.
+Reading entries from source is `declarations/`; loading what they name is `loading.py`; how transformers'
+own `pipeline(...)` gets to know them is `transformers_registry.py`.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from pipesmith.pipelines.errors import (
 from pipesmith.pipelines.names import near_miss
 from pipesmith.pipelines.project import Project, find_project, user_registry_file
 from pipesmith.pipelines.source import ClassReference, module_file, package_folder
+from pipesmith.pipelines.transformers_registry import hand_over
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -72,7 +73,7 @@ class PipelineRegistry:
         default: Any = None,
         type: str | None = None,
     ) -> None:
-        """Register a task, in the shape that transformers documents.
+        """Register a task, in the shape that transformers documents; transformers' own `pipeline(task)` knows it too.
 
         Args:
             task: its name, such as "pair-classification".
@@ -86,6 +87,7 @@ class PipelineRegistry:
             ProjectError: the class or the default is written in another form.
         """
         self.add(sys._getframe(1), task, pipeline_class, pt_model, tf_model, default, type)
+        hand_over(self._entries[task])
 
     def add(
         self,

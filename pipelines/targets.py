@@ -108,10 +108,10 @@ def resolve(name: str, options: LoadOptions, project: Project | None, *, to_run:
         model = DefaultModel(settings.model, settings.revision)
     elif settings and settings.revision and model:
         model = replace(model, revision=settings.revision)
-    return Target(entry, _beside(model, entry, project))
+    return Target(entry, beside(model, entry, project))
 
 
-def _beside(model: DefaultModel | None, entry: PipelineEntry, project: Project | None) -> DefaultModel | None:
+def beside(model: DefaultModel | None, entry: PipelineEntry, project: Project | None) -> DefaultModel | None:
     """Turn a default that is a folder, relative to the project or to its registry file, into that folder."""
     if model is None:
         return None
