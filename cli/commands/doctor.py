@@ -18,9 +18,7 @@ PathArg = Annotated[
         show_default=False,
     ),
 ]
-FixOpt = Annotated[
-    bool, typer.Option("--fix", help="Show the safe mends as a diff, and make them.", show_default=False)
-]
+FixOpt = Annotated[bool, typer.Option("--fix", help="Show the safe mends as a diff and make them.", show_default=False)]
 FindingsOpt = Annotated[
     options.FindingsFormat, typer.Option("--format", help="human; json for programs; github for annotations.")
 ]

@@ -1,6 +1,6 @@
 """`pipe doctor`: what breaks between transformers 4 and 5, and before publishing, read from source alone.
 
-`finding.py` is the table's shape, `rules/` its rows by what they look at; `source_file.py` parses and walks a file once,
+`finding.py` is the table's shape, `rules/` its rows by what they look at; `source_file.py` parses and walks a file,
 `scan.py` sends files through the rules, `mending.py` makes the safe mends, `environment.py` looks at the machine, and
 `coverage.py` says which shim or rule meets each thing that was seen to break.
 

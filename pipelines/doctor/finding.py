@@ -1,7 +1,7 @@
 """What a rule finds, and the table of rules: a code, a name, why it matters, how to mend it.
 
-A mend is safe if whoever runs PyTorch models sees no change, on transformers 4.57 and on 5; then the finding has an edit,
-and `--fix` makes it. Any other mend is proposed in words.
+A mend is safe if whoever runs PyTorch models sees no change, on transformers 4.57 and on 5; then the finding has an
+edit, and `--fix` makes it. Any other mend is proposed in words.
 """
 
 from __future__ import annotations

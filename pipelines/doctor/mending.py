@@ -39,10 +39,10 @@ class Mended:
 
     def diff(self, name: str) -> str:
         """Return what changes as a unified diff, under a name for the file."""
-        lines = (decoded(data).splitlines(keepends=True) for data in (self.before, self.after))
+        before, after = (decoded(data).splitlines(keepends=True) for data in (self.before, self.after))
         return "".join(
             line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n"
-            for line in difflib.unified_diff(*lines, f"a/{name}", f"b/{name}")
+            for line in difflib.unified_diff(before, after, f"a/{name}", f"b/{name}")
         )
 
     def write(self) -> None:
@@ -188,7 +188,7 @@ def _changed_import(line: cst.SimpleStatementLine, changes: Sequence[ChangeImpor
         elif change.fallback is not None:
             name = change.name if bound == change.name else f"{change.name} as {bound}"
             body = "".join(f"    {text}\n" for text in change.fallback.split("\n"))
-            guarded = f"try:\n    from {module} import {name}\nexcept ImportError:  # transformers 5\n\n{body}\n"
+            guarded = f"try:\n    from {module} import {name}\nexcept ImportError:  # transformers 5\n{body}"
             added.append(cst.parse_statement(guarded))
     for home, names in moved.items():
         added.append(cst.parse_statement(f"from {home} import {', '.join(names)}\n"))

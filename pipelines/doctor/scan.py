@@ -79,6 +79,7 @@ def scan(path: Path, *, follow: bool = False) -> Report:
                 if source.relevant:
                     registrations += _registrations(source)
                     subclasses += _subclasses(source)
+                source.release()
             silenced, complaints = _ignored(source, file)
             if silenced:
                 ignores[file] = silenced
@@ -175,7 +176,9 @@ def _read_notebook(path: Path, data: bytes) -> tuple[SourceFile | None, list[Fin
         texts = ["".join(cell.get("source") or ()) for cell in code]
     except (ValueError, KeyError, TypeError, AttributeError):
         return None, [found("PS001", path, message="The file is no notebook: it is not JSON with cells.")]
-    findings, cells, joined = [], [], []
+    findings: list[Finding] = []
+    cells: list[_Cell] = []
+    joined: list[str] = []
     for number, text in enumerate(texts, 1):
         lines = _without_magic(text).split("\n")
         try:
@@ -210,10 +213,10 @@ def _check(source: SourceFile) -> list[Finding]:
     findings = []
     for row in RULES.values():
         for one in row.check(source) if row.check is not None else ():
-            place = _place(source, one.node)
+            at = _place(source, one.node)
             why, mend = row.why.format(**one.words), one.mend or row.mend.format(**one.words)
-            edit = one.edit if not isinstance(source, Notebook) else None
-            findings.append(replace(place, code=row.code, name=row.name, why=why, mend=mend, edit=edit))
+            edit = None if isinstance(source, Notebook) else one.edit
+            findings.append(Finding(row.code, row.name, why, mend, at.path, at.line, at.column, at.cell, edit))
     return findings
 
 
@@ -237,7 +240,7 @@ def _ignored(source: SourceFile | None, path: Path) -> tuple[dict[int, set[str]]
     complaints = []
     text = decoded(source.data)
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
-        match = _IGNORE.match(token.string) if token.type == tokenize.COMMENT else None
+        match = _IGNORE.search(token.string) if token.type == tokenize.COMMENT else None
         if match is None:
             continue
         codes = {code.strip() for code in (match[1] or "").split(",") if code.strip()}
@@ -324,7 +327,7 @@ def _checkpoints(path: Path) -> Iterator[Finding]:
         return
     for task, entry in entries.items():
         impl = str(entry.get("impl")) if isinstance(entry, dict) else ""
-        module, _, name = impl.rpartition(".")
+        module = impl.rpartition(".")[0]
         if "--" in impl:  # another repository's
             continue
         problem = "a class of a script has no file" if module == "__main__" else f"there is no {module}.py"

@@ -54,7 +54,7 @@ class Scope:
 
 @dataclass(frozen=True)
 class Imported:
-    """What an import binds a name to: `from {'.' * level}{module} import {name}`, or `import {module}` with name None."""
+    """What a name is bound to: `from {'.' * level}{module} import {name}`, or `import {module}` with name None."""
 
     module: str
     level: int
@@ -93,9 +93,10 @@ class SourceFile:
         path: where it lies; imports are looked up from there.
         data: its bytes.
         tree: what `ast.parse` made of them.
+        always: whether it is walked though no rule can be about it: another file asks for its classes.
     """
 
-    def __init__(self, path: Path, data: bytes, tree: ast.Module) -> None:
+    def __init__(self, path: Path, data: bytes, tree: ast.Module, *, always: bool = False) -> None:
         self.path = path
         self.data = data
         self.tree = tree
@@ -107,7 +108,7 @@ class SourceFile:
         self.keywords: defaultdict[str, list[tuple[ast.Call, ast.keyword, Scope]]] = defaultdict(list)
         self.subscripts: list[tuple[ast.Subscript, Scope]] = []
         self._ancestors: dict[ast.ClassDef, list[str | tuple[SourceFile, ast.ClassDef]]] = {}
-        self.relevant = _RELEVANT.search(data) is not None
+        self.relevant = always or _RELEVANT.search(data) is not None
         if self.relevant:
             self._walk()
 
@@ -128,8 +129,9 @@ class SourceFile:
                 if kind is ast.Name or kind is ast.Constant:
                     continue
                 if kind is ast.Attribute:
-                    attributes[node.attr].append((node, scope))  # type: ignore[attr-defined]  # told by `kind`
-                    push(node.value)  # type: ignore[attr-defined]
+                    assert isinstance(node, ast.Attribute)
+                    attributes[node.attr].append((node, scope))
+                    push(node.value)
                     continue
                 if kind is ast.Call:
                     assert isinstance(node, ast.Call)
@@ -177,6 +179,11 @@ class SourceFile:
             yield [*node.body, *node.handlers], guarded  # type: ignore[attr-defined]  # a Try, or a TryStar
             yield [*node.orelse, *node.finalbody], scope  # type: ignore[attr-defined]
 
+    @functools.cached_property
+    def own_package(self) -> str:
+        """The name of the topmost package around the file, "" if there is none: importing that is no library."""
+        return _package_around(self.path.parent)
+
     def _bind(self, node: ast.Import | ast.ImportFrom, scope: Scope) -> None:
         self.imports.append((node, scope))
         for alias in node.names:
@@ -197,20 +204,22 @@ class SourceFile:
             rest.append(node.attr)
             node = node.value
         imported = self.names.get(node.id) if isinstance(node, ast.Name) else None
-        if imported is None or imported.level:
+        if imported is None or imported.level or imported.module.partition(".")[0] == self.own_package:
             return ""
         return ".".join([imported.dotted, *reversed(rest)])
 
     def imports_transformers(self) -> bool:
         """Tell whether the file imports transformers."""
-        return any(not one.level and one.module.partition(".")[0] == "transformers" for one in self.names.values())
+        return self.own_package != "transformers" and any(
+            not one.level and one.module.partition(".")[0] == "transformers" for one in self.names.values()
+        )
 
     def is_about_transformers(self, scope: Scope) -> bool:
         """Tell whether code is written against transformers: its file imports it, or it stands in a pipeline class."""
         return self.imports_transformers() or self.is_pipeline(scope.cls)
 
     def ancestors(self, cls: ast.ClassDef) -> list[str | tuple[SourceFile, ast.ClassDef]]:
-        """Return a class and its bases: those in the user's own files with their files, others by their dotted names."""
+        """Return a class and its bases: the user's own with their files, others by their dotted names."""
         if cls not in self._ancestors:
             self._ancestors[cls] = list(self._find_ancestors(cls))
         return self._ancestors[cls]
@@ -280,13 +289,24 @@ class SourceFile:
             for one in self.ancestors(cls)
         )
 
-    def own_classes(self, cls: ast.ClassDef) -> list[ast.ClassDef]:
+    def own_classes(self, cls: ast.ClassDef) -> list[tuple[SourceFile, ast.ClassDef]]:
         """Return a class and those of its bases that stand in the user's own files."""
-        return [one[1] for one in self.ancestors(cls) if not isinstance(one, str)]
+        return [one for one in self.ancestors(cls) if not isinstance(one, str)]
 
     def defines(self, cls: ast.ClassDef, name: str) -> bool:
         """Tell whether a class, or a user's class that it inherits from, sets an attribute of that name itself."""
-        return any(name in _own_attributes(one) for one in self.own_classes(cls))
+        return any(name in _names_in_body(one) or file._sets(one, name) for file, one in self.own_classes(cls))
+
+    def _sets(self, cls: ast.ClassDef, name: str) -> bool:
+        """Tell whether a method of a class sets `self.name`."""
+        return any(
+            scope.cls is cls and isinstance(node.ctx, ast.Store) and _last_name(node.value) == "self"
+            for node, scope in self.attributes.get(name, ())
+        )
+
+    def release(self) -> None:
+        """Forget what refers back to this file, so that its tree goes when the file does."""
+        self._ancestors.clear()
 
     # ---- Places -----------------------------------------------------------------------------------------------------
 
@@ -330,9 +350,9 @@ def decoded(data: bytes) -> str:
 
 
 def _last_name(node: ast.expr) -> str | None:
-    if node.__class__ is ast.Name:
-        return node.id  # type: ignore[attr-defined, no-any-return]  # told by its class
-    return node.attr if node.__class__ is ast.Attribute else None  # type: ignore[attr-defined]
+    if isinstance(node, ast.Name):
+        return node.id
+    return node.attr if isinstance(node, ast.Attribute) else None
 
 
 def _is_guard(test: ast.expr) -> bool:
@@ -344,7 +364,7 @@ def _is_guard(test: ast.expr) -> bool:
 
 
 def _expects_absence(node: ast.AST) -> bool:
-    """Tell whether a `try` catches that something is not there; a catch-all does if nothing but imports stands in it."""
+    """Tell whether a `try` catches that something is missing; a catch-all does if it holds imports alone."""
     for handler in node.handlers:  # type: ignore[attr-defined]
         names = {one.id for one in ast.walk(handler.type) if isinstance(one, ast.Name)} if handler.type else set()
         if names & _ABSENT:
@@ -354,21 +374,22 @@ def _expects_absence(node: ast.AST) -> bool:
     return False
 
 
-@functools.lru_cache(maxsize=256)
-def _own_attributes(cls: ast.ClassDef) -> frozenset[str]:
-    """Return what a class's body defines, and what its methods set on self."""
-    found = set()
-    for node in ast.walk(cls):
-        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
-            if isinstance(node.value, ast.Name) and node.value.id == "self":
-                found.add(node.attr)
-        elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-            found.add(node.name)
+@functools.lru_cache(maxsize=1024)
+def _package_around(folder: Path) -> str:
+    name = ""
+    while (folder / "__init__.py").is_file():
+        name, folder = folder.name, folder.parent
+    return name
+
+
+def _names_in_body(cls: ast.ClassDef) -> Iterator[str]:
+    """Yield what the body of a class defines: methods, properties, attributes."""
     for statement in cls.body:
+        if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            yield statement.name
         targets = statement.targets if isinstance(statement, ast.Assign) else []
-        targets += [statement.target] if isinstance(statement, ast.AnnAssign) else []
-        found |= {target.id for target in targets if isinstance(target, ast.Name)}
-    return frozenset(found)
+        targets = [statement.target] if isinstance(statement, ast.AnnAssign) else targets
+        yield from (target.id for target in targets if isinstance(target, ast.Name))
 
 
 _bases: dict[Path, SourceFile | None] = {}  # files that others import classes from; of one scan
@@ -382,7 +403,7 @@ def read_for_classes(path: Path) -> SourceFile | None:
             del _bases[next(iter(_bases))]
         try:
             data = path.read_bytes()
-            _bases[path] = SourceFile(path, data, ast.parse(data))
+            _bases[path] = SourceFile(path, data, ast.parse(data), always=True)
         except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
             _bases[path] = None
     return _bases[path]
@@ -396,7 +417,7 @@ def read_already(path: Path) -> SourceFile | None:
 def forget() -> None:
     """Forget files that were read for their classes: they may change."""
     _bases.clear()
-    _own_attributes.cache_clear()
+    _package_around.cache_clear()
 
 
 def sibling(path: Path, dotted: str) -> Path | None:

@@ -48,9 +48,10 @@ def removed_task_name(file: SourceFile) -> Iterator[Hit]:
     for call in pipeline_calls(file):
         given = [*call.args[:1], *(keyword.value for keyword in call.keywords if keyword.arg == "task")]
         for node in given:
-            if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value not in registered:
-                if node.value in _REMOVED_NAMES or re.fullmatch(r"translation_\w+_to_\w+", node.value):
-                    yield hit(node, task=node.value)
+            task = node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
+            is_removed = task in _REMOVED_NAMES or re.fullmatch(r"translation_\w+_to_\w+", task)
+            if is_removed and task not in registered:
+                yield hit(node, task=task)
 
 
 @rule(
@@ -69,10 +70,10 @@ def tf_model_argument(file: SourceFile) -> Iterator[Hit]:
 @rule(
     "PS109",
     "default-by-framework",
-    "transformers 5 takes this default without a word, and pipeline(task) fails later: it wants one model, not one for "
-    "each framework.",
-    'For 5 write default={{"model": (repo, revision)}}; 4.57 wants {{"model": {{"pt": (repo, revision)}}}}, and no form '
-    "is right for both: choose by version, name the model where pipeline() is called, or register with pipesmith.",
+    "transformers 5 takes this default without a word, and pipeline(task) fails later: it wants one model, and not "
+    "one for each framework.",
+    'For 5 write default={{"model": (repo, revision)}}; 4.57 wants {{"model": {{"pt": (repo, revision)}}}}. No form is '
+    "right for both: choose by version, name the model where pipeline() is called, or register with pipesmith.",
 )
 def default_by_framework(file: SourceFile) -> Iterator[Hit]:
     """`default={"pt": ...}` for transformers' registry."""
@@ -238,15 +239,15 @@ _PUSH = ("use_temp_dir", "commit_message", "private", "token", "max_shard_size",
 def push_by_position(file: SourceFile) -> Iterator[Hit]:
     """push_to_hub(repo, x, y)."""
     for call, scope in file.calls.get("push_to_hub", ()):
-        if len(call.args) > 1 and isinstance(call.func, ast.Attribute) and not scope.guarded:
-            if file.imports_transformers() and not _is_data_set(call.func.value):
+        if len(call.args) < 2 or not isinstance(call.func, ast.Attribute) or scope.guarded:
+            continue
+        if file.imports_transformers() and not _is_data_set(call.func.value):
+            edit = None
+            plain = not any(isinstance(one, ast.Starred) for one in call.args) and len(call.args) <= len(_PUSH) + 1
+            if plain and _is_constant(call.args[1], None):  # use_temp_dir, which 5 has not
                 names = tuple(enumerate(_PUSH[: len(call.args) - 1], 1))
-                plain = not any(isinstance(one, ast.Starred) for one in call.args) and len(call.args) <= len(_PUSH) + 1
-                temp_dir = _is_constant(call.args[1], None)
-                edit = (
-                    ChangeArguments(file.span(call), (("use_temp_dir", None),), names) if plain and temp_dir else None
-                )
-                yield hit(call.args[1], edit)
+                edit = ChangeArguments(file.span(call), (("use_temp_dir", None),), names)
+            yield hit(call.args[1], edit)
 
 
 def _is_data_set(node: ast.expr) -> bool:

@@ -11,44 +11,29 @@ from pipesmith.pipelines.doctor.finding import Hit, hit, rule
 from pipesmith.pipelines.doctor.source_file import Scope, SourceFile
 
 # Parameters of generate() that transformers 4's configs had. Not those that some models declare as their own.
-_GENERATION = [
-    "max_length",
-    "min_length",
-    "do_sample",
-    "early_stopping",
-    "num_beams",
-    "num_beam_groups",
-    "diversity_penalty",
-    "temperature",
-    "top_k",
-    "top_p",
-    "typical_p",
-    "repetition_penalty",
-    "length_penalty",
-    "no_repeat_ngram_size",
-    "encoder_no_repeat_ngram_size",
-    "bad_words_ids",
-    "num_return_sequences",
-    "max_new_tokens",
-    "min_new_tokens",
-]
+_GENERATION = (
+    "max_length", "min_length", "do_sample", "early_stopping", "num_beams", "num_beam_groups", "diversity_penalty",
+    "temperature", "top_k", "top_p", "typical_p", "repetition_penalty", "length_penalty", "no_repeat_ngram_size",
+    "encoder_no_repeat_ngram_size", "bad_words_ids", "num_return_sequences", "max_new_tokens", "min_new_tokens",
+)  # fmt: skip
 
 
 def _own(file: SourceFile, name: str) -> Iterator[tuple[ast.Attribute, Scope]]:
     """Yield the reads of `self.NAME`, unless the author expects that it may lack."""
     for node, scope in file.attributes.get(name, ()):
-        if isinstance(node.value, ast.Name) and node.value.id == "self" and isinstance(node.ctx, ast.Load):
-            if not scope.guarded and scope.cls is not None:
-                yield node, scope
+        is_read = _name(node.value) == "self" and isinstance(node.ctx, ast.Load)
+        if is_read and not scope.guarded and scope.cls is not None:
+            yield node, scope
 
 
 def _of_model_config(file: SourceFile, name: str) -> Iterator[ast.Attribute]:
     """Yield `model.config.NAME` and `self.model.config.NAME`."""
     for node, scope in file.attributes.get(name, ()):
         config = node.value
-        if isinstance(config, ast.Attribute) and config.attr == "config" and not scope.guarded:
-            if _name(config.value) == "model" and file.is_about_transformers(scope):
-                yield node
+        if not isinstance(config, ast.Attribute) or config.attr != "config" or scope.guarded:
+            continue
+        if _name(config.value) == "model" and file.is_about_transformers(scope):
+            yield node
 
 
 def _name(node: ast.expr) -> str:
@@ -113,7 +98,7 @@ def special_token_attribute(file: SourceFile) -> Iterator[Hit]:
 @rule(
     "PS113",
     "generation-in-config",
-    "{name} is a parameter of generate(): on model.config transformers 5 lacks it, and refuses to generate if it is set.",
+    "{name} is a parameter of generate(): transformers 5 has none on model.config, and one set there is an error.",
     "Use model.generation_config.{name}, or pass it to generate(). 4.57 ignored model.config if the checkpoint has a "
     "generation_config.json of its own, so results may change.",
 )
@@ -149,9 +134,9 @@ def config_default(file: SourceFile) -> Iterator[Hit]:
 def device_map_attribute(file: SourceFile) -> Iterator[Hit]:
     """model.hf_device_map."""
     for node, scope in file.attributes.get("hf_device_map", ()):
-        if not scope.guarded and isinstance(node.ctx, ast.Load) and _name(node.value) == "model":
-            if file.is_about_transformers(scope):
-                yield hit(node)
+        is_read = _name(node.value) == "model" and isinstance(node.ctx, ast.Load)
+        if is_read and not scope.guarded and file.is_about_transformers(scope):
+            yield hit(node)
 
 
 @rule(
@@ -179,6 +164,7 @@ def task_class_by_name(file: SourceFile) -> Iterator[Hit]:
     """`SUPPORTED_TASKS[...]["impl"]`."""
     for node, scope in file.subscripts:
         outer = node.slice
-        if isinstance(outer, ast.Constant) and outer.value == "impl" and isinstance(node.value, ast.Subscript):
-            if not scope.guarded and file.dotted(node.value.value).endswith(".SUPPORTED_TASKS"):
-                yield hit(node)
+        if not isinstance(outer, ast.Constant) or outer.value != "impl" or not isinstance(node.value, ast.Subscript):
+            continue
+        if not scope.guarded and file.dotted(node.value.value).endswith(".SUPPORTED_TASKS"):
+            yield hit(node)

@@ -37,8 +37,8 @@ def _calls(node: ast.AST, name: str) -> bool:
     "no-post-init",
     "{name}.__init__ does not call self.post_init(): from_pretrained() of transformers 5 fails, for it finds no "
     "all_tied_weights_keys.",
-    "End __init__ with self.post_init(), which every transformers 4 has had since 4.17. It also initialises weights that "
-    "no checkpoint has.",
+    "End __init__ with self.post_init(), which every transformers 4 has had since 4.17. It also initialises weights "
+    "that no checkpoint has.",
 )
 def no_post_init(file: SourceFile) -> Iterator[Hit]:
     """A model class right below a PreTrainedModel whose `__init__` does not end as transformers wants."""
@@ -47,7 +47,7 @@ def no_post_init(file: SourceFile) -> Iterator[Hit]:
         if init is None or not cls.bases or not file.is_model(cls):
             continue
         own = file.own_classes(cls)
-        if not any(_calls(one, "post_init") for one in own) and not file.defines(cls, "all_tied_weights_keys"):
+        if not any(_calls(one, "post_init") for _, one in own) and not file.defines(cls, "all_tied_weights_keys"):
             yield hit(init, name=cls.name)
 
 

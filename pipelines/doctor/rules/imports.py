@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import functools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pipesmith.pipelines.compat.gone import PIN, removed_task
@@ -16,7 +16,14 @@ from pipesmith.pipelines.doctor.source_file import Scope, SourceFile
 _TENSORFLOW = re.compile(r"(TF|Flax)[A-Z]\w+|(TF|FLAX)_[A-Z0-9_]*MAPPING\w*")
 _AVAILABLE = ("is_tf_available", "is_flax_available")
 _TOKENS = ("TruncationStrategy", "PaddingStrategy", "BatchEncoding", "TensorType")
-_TOKENS += ("TextInput", "TextInputPair", "PreTokenizedInput", "PreTokenizedInputPair", "EncodedInput")
+_INPUTS = (
+    "TextInput",
+    "TextInputPair",
+    "PreTokenizedInput",
+    "PreTokenizedInputPair",
+    "EncodedInput",
+    "EncodedInputPair",
+)
 _ENDPOINT = ("huggingface_hub.constants", "ENDPOINT")
 # Names that 5 has elsewhere, in a place that 4.57 has as well. "*": whatever the module holds.
 MOVED: dict[tuple[str, str], tuple[str, str]] = {
@@ -26,7 +33,7 @@ MOVED: dict[tuple[str, str], tuple[str, str]] = {
     },
     **{
         ("transformers.tokenization_utils", name): ("transformers.tokenization_utils_base", name)
-        for name in (*_TOKENS, "EncodedInputPair")
+        for name in (*_TOKENS, *_INPUTS)
     },
     ("transformers.deepspeed", "*"): ("transformers.integrations.deepspeed", "*"),
     ("transformers.utils", "HUGGINGFACE_CO_RESOLVE_ENDPOINT"): _ENDPOINT,
@@ -66,7 +73,8 @@ def _imported(file: SourceFile) -> Iterator[tuple[ast.ImportFrom, ast.alias, Sco
     """Yield the names imported from transformers and huggingface_hub, unless the author expects that they may lack."""
     for node, scope in file.imports:
         if isinstance(node, ast.ImportFrom) and not node.level and not scope.guarded:
-            if (node.module or "").partition(".")[0] in ("transformers", "huggingface_hub"):
+            library = (node.module or "").partition(".")[0]
+            if library in ("transformers", "huggingface_hub") and library != file.own_package:
                 for alias in node.names:
                     yield node, alias, scope
 
@@ -82,22 +90,35 @@ def _named(file: SourceFile) -> Iterator[tuple[ast.Attribute, str, str]]:
                 yield node, module, name
 
 
-def _used_names(file: SourceFile, leaving_out: set[int] = frozenset()) -> set[str]:  # type: ignore[assignment]
-    """Return the names that the file uses, in expressions and in strings (`__all__`, annotations)."""
-    found: set[str] = set()
+def _is_used(file: SourceFile, alias: ast.alias, leaving_out: Sequence[ast.expr] = ()) -> bool:
+    """Tell whether the file uses a name that it imports, in expressions or in strings (`__all__`, annotations).
+
+    Args:
+        file: the file.
+        alias: the import.
+        leaving_out: expressions that do not count.
+    """
+    name = alias.asname or alias.name
+    known = 1 + sum(isinstance(node, ast.Name) and node.id == name for node in leaving_out)
+    if len(re.findall(rb"\b%b\b" % name.encode(), file.data)) <= known:
+        return False
+    without = {id(one) for node in leaving_out for one in ast.walk(node)}
     for node in ast.walk(file.tree):
-        if isinstance(node, ast.Name) and id(node) not in leaving_out:
-            found.add(node.id)
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and len(node.value) < 200:
-            found.update(re.findall(r"\w+", node.value))
-    return found
+        if isinstance(node, ast.Name) and node.id == name and id(node) not in without:
+            return True
+        text = node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
+        if name in text and re.fullmatch(r"[\w.\[\], |]+", text) and name in re.findall(r"\w+", text):
+            return True
+    return False
 
 
-def _drop_unused(file: SourceFile, node: ast.ImportFrom, alias: ast.alias, used: set[str]) -> ChangeImport | None:
+def _drop_unused(
+    file: SourceFile, node: ast.ImportFrom, alias: ast.alias, leaving_out: Sequence[ast.expr] = ()
+) -> ChangeImport | None:
     """Return the edit that leaves an unused import out; a package's `__init__.py` imports for others."""
     if file.path.name == "__init__.py" and not _registers(file):
         return None
-    return None if (alias.asname or alias.name) in used else ChangeImport(file.span(node), alias.name)
+    return None if _is_used(file, alias, leaving_out) else ChangeImport(file.span(node), alias.name)
 
 
 def _registers(file: SourceFile) -> bool:
@@ -126,16 +147,13 @@ def is_transformers_registry(file: SourceFile, call: ast.Call) -> bool:
 )
 def tensorflow_name(file: SourceFile) -> Iterator[Hit]:
     """Classes and mappings of TensorFlow and Flax. One that only a `tf_model=` uses goes with that."""
-    used: set[str] | None = None
+    leaving = [keyword.value for _, keyword in tf_model_arguments(file)]
     for node, alias, _ in _imported(file):
         if (node.module or "").startswith("transformers") and _TENSORFLOW.fullmatch(alias.name):
-            if used is None:
-                leaving = {id(one) for _, keyword in tf_model_arguments(file) for one in ast.walk(keyword.value)}
-                used = _used_names(file, leaving)
-            yield hit(alias, _drop_unused(file, node, alias, used), name=alias.name)
-    leaving = {id(one) for _, keyword in tf_model_arguments(file) for one in ast.walk(keyword.value)}
+            yield hit(alias, _drop_unused(file, node, alias, leaving), name=alias.name)
+    without = {id(one) for node in leaving for one in ast.walk(node)}
     for attribute, _, name in _named(file):
-        if _TENSORFLOW.fullmatch(name) and id(attribute) not in leaving:
+        if _TENSORFLOW.fullmatch(name) and id(attribute) not in without:
             yield hit(attribute, name=name)
 
 
@@ -214,12 +232,10 @@ def moved_import(file: SourceFile) -> Iterator[Hit]:
 )
 def gone_import(file: SourceFile) -> Iterator[Hit]:
     """Names without a home."""
-    used: set[str] | None = None
     for node, alias, _ in _imported(file):
         instead = GONE.get((node.module or "", alias.name))
         if instead is not None:
-            used = _used_names(file) if used is None else used
-            edit = _drop_unused(file, node, alias, used)
+            edit = _drop_unused(file, node, alias)
             yield hit(alias, edit, name=alias.name, instead=instead, library=_library(node.module or ""))
     for attribute, module, name in _named(file):
         instead = GONE.get((module, name))

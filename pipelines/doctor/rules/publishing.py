@@ -118,7 +118,7 @@ def class_of_a_script(file: SourceFile) -> Iterator[Hit]:
 @rule(
     "PS211",
     "own-model-class",
-    "{name} is no class of transformers: config.json will name it, and pipeline() looks it up in transformers and fails.",
+    "{name} is no class of transformers: config.json will name it, and pipeline() looks for it in transformers alone.",
     "Register it with {name}.register_for_auto_class(...), and name the Auto class here.",
 )
 def own_model_class(file: SourceFile) -> Iterator[Hit]:
