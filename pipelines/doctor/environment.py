@@ -24,6 +24,7 @@ _PACKAGES = (
     "pipesmith", "transformers", "huggingface_hub", "tokenizers", "safetensors", "torch", "torchvision", "torchaudio",
     "accelerate", "datasets", "peft", "tensorflow", "tf-keras",
 )  # fmt: skip
+_STAND_INS = {"tensorflow": ("tensorflow-cpu", "tensorflow-gpu", "tensorflow-macos")}  # of the same modules
 _PATIENCE = 5.0  # seconds for an answer
 _ENDING = re.compile(r"\.part(\.again)?(\.(jsonl|wider|journal))?(\.again)?$")
 _MAX_ENTRIES = 50_000  # of a folder that is searched for leftovers
@@ -56,13 +57,20 @@ def _versions() -> Iterator[Finding]:
             if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
                 continue
             wanted = f"{requirement.name}{requirement.specifier}"
-            try:
-                version = importlib.metadata.version(requirement.name)
-            except importlib.metadata.PackageNotFoundError:
+            version = _version(requirement.name)
+            if version is None:
                 yield found("PS301", None, package=package, needed=wanted, there="it is not installed")
-                continue
-            if not requirement.specifier.contains(version, prereleases=True):
+            elif not requirement.specifier.contains(version, prereleases=True):
                 yield found("PS301", None, package=package, needed=wanted, there=f"{version} is installed")
+
+
+def _version(package: str) -> str | None:
+    for name in (package, *_STAND_INS.get(package, ())):
+        try:
+            return importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return None
 
 
 def _gpu() -> Iterator[Finding]:

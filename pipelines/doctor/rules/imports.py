@@ -71,7 +71,7 @@ GONE: dict[tuple[str, str], str] = {
 
 def _imported(file: SourceFile) -> Iterator[tuple[ast.ImportFrom, ast.alias, Scope]]:
     """Yield the names imported from transformers and huggingface_hub, unless the author expects that they may lack."""
-    for node, scope in file.imports:
+    for node, scope in file.imports if file.names else ():
         if isinstance(node, ast.ImportFrom) and not node.level and not scope.guarded:
             library = (node.module or "").partition(".")[0]
             if library in ("transformers", "huggingface_hub") and library != file.own_package:
