@@ -208,6 +208,17 @@ class SourceFile:
             return ""
         return ".".join([imported.dotted, *reversed(rest)])
 
+    @functools.cached_property
+    def library_imports(self) -> list[tuple[ast.ImportFrom, ast.alias, Scope]]:
+        """The names imported from transformers and huggingface_hub, unless their author expects that they may lack."""
+        found = []
+        for node, scope in self.imports:
+            if isinstance(node, ast.ImportFrom) and not node.level and not scope.guarded:
+                library = (node.module or "").partition(".")[0]
+                if library in ("transformers", "huggingface_hub") and library != self.own_package:
+                    found += [(node, alias, scope) for alias in node.names]
+        return found
+
     def imports_transformers(self) -> bool:
         """Tell whether the file imports transformers."""
         return self.own_package != "transformers" and any(
@@ -418,19 +429,21 @@ def forget() -> None:
     """Forget files that were read for their classes: they may change."""
     _bases.clear()
     _package_around.cache_clear()
+    _sibling.cache_clear()
 
 
 def sibling(path: Path, dotted: str) -> Path | None:
     """Return the user's own file that an absolute import in another file means: beside it, or in its package."""
     first = dotted.partition(".")[0]
-    if first in sys.stdlib_module_names:
-        return None
-    beside = module_file(path.parent / first)
-    if beside is not None and beside != path:
-        return beside
-    for folder in path.parents:
-        if not (folder / "__init__.py").is_file():
-            return None
+    found = None if first in sys.stdlib_module_names else _sibling(path.parent, first)
+    return found if found != path else None
+
+
+@functools.lru_cache(maxsize=4096)
+def _sibling(folder: Path, first: str) -> Path | None:
+    beside = module_file(folder / first)
+    while beside is None and (folder / "__init__.py").is_file():
         if folder.name == first:
             return folder / "__init__.py"
-    return None
+        folder = folder.parent
+    return beside

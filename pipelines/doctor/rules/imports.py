@@ -11,7 +11,7 @@ from pathlib import Path
 from pipesmith.pipelines.compat.gone import PIN, removed_task
 from pipesmith.pipelines.doctor.edits import ChangeImport
 from pipesmith.pipelines.doctor.finding import Hit, hit, rule
-from pipesmith.pipelines.doctor.source_file import Scope, SourceFile
+from pipesmith.pipelines.doctor.source_file import SourceFile
 
 _TENSORFLOW = re.compile(r"(TF|Flax)[A-Z]\w+|(TF|FLAX)_[A-Z0-9_]*MAPPING\w*")
 _AVAILABLE = ("is_tf_available", "is_flax_available")
@@ -67,16 +67,6 @@ GONE: dict[tuple[str, str], str] = {
     ("huggingface_hub", "cached_download"): "Use huggingface_hub.hf_hub_download.",
     ("huggingface_hub", "HfFolder"): "Use huggingface_hub.get_token, login and logout.",
 }
-
-
-def _imported(file: SourceFile) -> Iterator[tuple[ast.ImportFrom, ast.alias, Scope]]:
-    """Yield the names imported from transformers and huggingface_hub, unless the author expects that they may lack."""
-    for node, scope in file.imports if file.names else ():
-        if isinstance(node, ast.ImportFrom) and not node.level and not scope.guarded:
-            library = (node.module or "").partition(".")[0]
-            if library in ("transformers", "huggingface_hub") and library != file.own_package:
-                for alias in node.names:
-                    yield node, alias, scope
 
 
 def _named(file: SourceFile) -> Iterator[tuple[ast.Attribute, str, str]]:
@@ -148,7 +138,7 @@ def is_transformers_registry(file: SourceFile, call: ast.Call) -> bool:
 def tensorflow_name(file: SourceFile) -> Iterator[Hit]:
     """Classes and mappings of TensorFlow and Flax. One that only a `tf_model=` uses goes with that."""
     leaving = [keyword.value for _, keyword in tf_model_arguments(file)]
-    for node, alias, _ in _imported(file):
+    for node, alias, _ in file.library_imports:
         if (node.module or "").startswith("transformers") and _TENSORFLOW.fullmatch(alias.name):
             yield hit(alias, _drop_unused(file, node, alias, leaving), name=alias.name)
     without = {id(one) for node in leaving for one in ast.walk(node)}
@@ -166,7 +156,7 @@ def tensorflow_name(file: SourceFile) -> Iterator[Hit]:
 )
 def tf_available(file: SourceFile) -> Iterator[Hit]:
     """is_tf_available and is_flax_available."""
-    for node, alias, _ in _imported(file):
+    for node, alias, _ in file.library_imports:
         if alias.name in _AVAILABLE and (node.module or "").startswith("transformers"):
             bound = alias.asname or alias.name
             fallback = f"def {bound}():\n    return False"
@@ -184,7 +174,7 @@ def tf_available(file: SourceFile) -> Iterator[Hit]:
 )
 def removed_pipeline(file: SourceFile) -> Iterator[Hit]:
     """Classes and modules of tasks that 5 has removed."""
-    for node, alias, _ in _imported(file):
+    for node, alias, _ in file.library_imports:
         module = node.module or ""
         of_module = removed_task(module) if module.startswith("transformers.pipelines.") else None
         task = of_module or (removed_task(alias.name) if module.startswith("transformers") else None)
@@ -205,7 +195,7 @@ def removed_pipeline(file: SourceFile) -> Iterator[Hit]:
 )
 def moved_import(file: SourceFile) -> Iterator[Hit]:
     """Names with a home that both lines know."""
-    for node, alias, _ in _imported(file):
+    for node, alias, _ in file.library_imports:
         module = node.module or ""
         home = MOVED.get((module, alias.name)) or MOVED.get((module, "*"))
         if home is not None:
@@ -232,7 +222,7 @@ def moved_import(file: SourceFile) -> Iterator[Hit]:
 )
 def gone_import(file: SourceFile) -> Iterator[Hit]:
     """Names without a home."""
-    for node, alias, _ in _imported(file):
+    for node, alias, _ in file.library_imports:
         instead = GONE.get((node.module or "", alias.name))
         if instead is not None:
             edit = _drop_unused(file, node, alias)
