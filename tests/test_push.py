@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -77,7 +84,7 @@ def test_pushed_once_and_loaded_anywhere(
     commands: Callable[..., list[Ran]], hub: Hub, hub_python: Python, folder: Path
 ) -> None:
     write(folder, TWO_TASKS)
-    (pushed,) = commands(["push", "alice/demo", "--model", "tiny", "--message", "First", "--license", "mit"])
+    (pushed,) = commands(["push", "alice/demo", "--model", "tiny", "--private", "--license", "mit"])
     assert pushed.code == 0, pushed.err
     head, _ = hub.commits("alice/demo")
     files = hub.files("alice/demo")
@@ -95,7 +102,8 @@ def test_pushed_once_and_loaded_anywhere(
     assert b"PyYAML" in files["requirements.txt"] and "pip install transformers torch PyYAML" in card
     text = example_of(files)["inputs"]
     script = STRANGER.format(arguments="'length', model='alice/demo'", text=text)
-    found = hub_python(script, user=None, PYTHONPATH="")
+    found = hub_python(script, PYTHONPATH="")
+    assert hub.repo("alice/demo").private
     assert found["length"] == example_of(files)["output"]["length"]
     assert found["scores"] == pytest.approx(example_of(files)["output"]["scores"], abs=1e-5)
 
@@ -107,8 +115,8 @@ def test_pushed_again_verified_and_run(commands: Callable[..., list[Ran]], hub: 
     push = ["push", "alice/demo", "--model", "tiny"]
     looked, one, two, verified, unasked, ran = commands(
         [*push, "--dry-run"],
-        [*push, "--tag", "v1"],
-        [*push, "--tag", "v1"],
+        [*push, "--tag", "v1", "--space"],
+        [*push, "--tag", "v1", "--space"],
         ["verify", "alice/demo@v1", "--trust-remote-code"],
         ["verify", "alice/demo"],
         ["run", "alice/demo", "--trust-remote-code", "words"],
@@ -116,6 +124,8 @@ def test_pushed_again_verified_and_run(commands: Callable[..., list[Ran]], hub: 
     assert looked.code == 0 and "length.py" in looked.out and "new" in looked.out and "+# demo" in looked.out
     assert one.code == two.code == 0, one.err + two.err
     assert "already" in two.err
+    app = hub.files("alice/demo", kind="space")["app.py"].decode()
+    assert hub.commits("alice/demo")[0] in app and len(hub.commits("alice/demo", kind="space")) == 2
     head, _ = hub.commits("alice/demo")
     assert verified.code == 0 and head in verified.out and "as published" in verified.out, verified.err
     refused(unasked, "length.py", "--trust-remote-code")
@@ -135,6 +145,35 @@ def test_pushed_again_verified_and_run(commands: Callable[..., list[Ran]], hub: 
     assert "# Mine\n\nMy own words." in card and "The end." in card and "Measure a text" in card
     assert "Score a text" not in card
     assert len(hub.commits("alice/demo")) == 4
+
+
+@pytest.mark.slow
+@pytest.mark.both_lines
+def test_two_classes_an_image_and_a_base_model(pipe: Pipe, folder: Path) -> None:
+    source = """
+    from transformers import ImageClassificationPipeline
+
+    class {name}Pipeline(ImageClassificationPipeline):
+        def postprocess(self, model_outputs, **kwargs):
+            return {{"{key}": super().postprocess(model_outputs, **kwargs)}}
+    """
+    entries = "from pipesmith.pipelines import PIPELINE_REGISTRY\n"
+    for name in ("one", "two"):
+        write(folder, {f"pipelines/{name}.py": source.format(name=name.title(), key=name)})
+        entries += (
+            f"PIPELINE_REGISTRY.register_pipeline({name!r}, '{name}.{name.title()}Pipeline', "
+            "pt_model='AutoModelForImageClassification', type='image')\n"
+        )
+    write(folder, {"pipelines/__init__.py": entries})
+    refused(pipe("push", "me/two", "--model", "tiny", "--output-dir", "out"), "one, two", "--task one")
+    ran = pipe("push", "me/two", "--model", "tiny", "--output-dir", "out", "--task", "one", "--task", "two")
+    assert ran.code == 0, ran.err
+    files = {path.name: path.read_bytes() for path in (folder / "out").iterdir()}
+    assert [one["task"] for one in json.loads(files["example.json"])] == ["one", "two"]
+    assert set(json.loads(files["config.json"])["custom_pipelines"]) == {"one", "two"}
+    card = files["README.md"].decode()
+    assert "hf_hub_download('me/two', 'example.png')" in card and "Parameters of `one`" in card
+    assert "pipeline_tag: image-classification" in card and "example.png" in files
 
 
 @pytest.mark.both_lines
@@ -286,6 +325,8 @@ def test_what_cannot_be_pushed_is_refused_before_anything_is_loaded(
     hub.create("alice/public", {"a.txt": "a"})
     hub.create("bob/there", {"a.txt": "a"})
     hub.commit("alice/public", {"a.txt": "b"})
+    custom = {"custom_pipelines": {"other": {"impl": "other.OtherPipeline"}}}
+    hub.create("alice/other", {"config.json": json.dumps(custom)})
     from_before = hub.commits("alice/public")[1]
     hub.repo("alice/public").refs["refs/tags/v1"] = from_before
     reading = hub.token("alice", "read")
@@ -300,6 +341,7 @@ def test_what_cannot_be_pushed_is_refused_before_anything_is_loaded(
         (["alice/public", "--revision", "mian"], ("mian", "main")),
         (["alice/public", "--private"], ("public", "--private")),
         (["alice/public", "--tag", "v1"], ("v1",)),
+        (["alice/other", "--model", "tiny"], ("other.OtherPipeline", "--task length --task other")),
         (["alice/demo", "--task", "text-classification"], ("transformers' own",)),
         (["alice/demo", "--task", "lenght"], ("length",)),
         (["alice/demo"], ("length", "--model", "default=")),
@@ -341,3 +383,50 @@ def test_damaged_download_is_noticed(commands: Callable[..., list[Ran]], hub: Hu
     damaged, missing = commands(["verify", "alice/tiny"], ["verify", "alice/none"])
     refused(damaged, "model.safetensors", hub.commits("alice/tiny")[0])
     refused(missing, "alice/none")
+
+
+# ---- A Space ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.both_lines
+def test_space_starts_and_answers(folder: Path, tiny_checkpoint: Path) -> None:
+    """Its app.py on loopback, with the folder of a pipeline in the place of the repository."""
+    pytest.importorskip("gradio")
+    from pipesmith.pipelines import pipeline
+    from pipesmith.pipelines.publishing.space import write_space
+    from pipesmith.pipelines.signature import read_signature
+    from pipesmith.pipelines.source import ClassReference
+
+    file = write(folder, {"length.py": LENGTH_PIPELINE}) / "length.py"
+    pipeline(f"{file}:LengthPipeline", model=str(tiny_checkpoint)).save_pretrained(folder / "model")
+    signature = read_signature(ClassReference("LengthPipeline", file))
+    write_space(folder / "space", str(folder / "model"), "length", "text", signature, example="Some words.")
+    assert "sdk: gradio" in (folder / "space" / "README.md").read_text()
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = {"GRADIO_SERVER_PORT": str(port), "GRADIO_ANALYTICS_ENABLED": "False", "NO_PROXY": "127.0.0.1"}
+    command = [sys.executable, "app.py"]
+    process = subprocess.Popen(command, cwd=folder / "space", env={**os.environ, **environment})
+    try:
+        call = f"http://127.0.0.1:{port}/gradio_api/call/run"
+        body = json.dumps({"data": ["Some words.", "pieces", 2, True]}).encode()
+        request = urllib.request.Request(call, body, {"Content-Type": "application/json"})
+        event = json.loads(_opened(request, process))["event_id"]
+        answer = _opened(urllib.request.Request(f"{call}/{event}"), process)
+    finally:
+        process.terminate()
+        process.wait()
+    (result,) = json.loads(answer.split("data: ", 1)[1].splitlines()[0])
+    assert result["result"]["length"].endswith("PIECES") and len(result["result"]["scores"]) == 2
+
+
+def _opened(request: urllib.request.Request, process: subprocess.Popen[bytes]) -> str:
+    """The answer, as soon as the server is up."""
+    while True:
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                return str(answer.read().decode())
+        except urllib.error.URLError:
+            assert process.poll() is None, "app.py has ended"
+            time.sleep(0.3)

@@ -16,8 +16,8 @@ UPLOAD = "The upload"
 def push(
     repo: Annotated[str, typer.Argument(metavar="USER/REPO", help="The repository; it is made if need be.")],
     task: Annotated[
-        str | None,
-        typer.Option("--task", metavar="TASK", help="A task, or file.py:Class, if the project has several."),
+        list[str] | None,
+        typer.Option("--task", metavar="TASK", help="A task, or file.py:Class; several share the model."),
     ] = None,
     example: Annotated[
         str | None,
@@ -48,6 +48,9 @@ def push(
     tag: Annotated[
         str | None, typer.Option("--tag", metavar="TAG", help="Tag the commit.", rich_help_panel=UPLOAD)
     ] = None,
+    space: Annotated[
+        bool, typer.Option("--space", help="Make a Space of this name that runs it.", rich_help_panel=UPLOAD)
+    ] = False,
     token: options.TokenOpt = None,
     model: options.ModelOpt = None,
     pt_model: PtModelOpt = None,
@@ -77,7 +80,7 @@ def push(
     with output.results_stream():
         if not verbose:
             quiet.transformers()
-        wanted = PushOptions(task, example, license, output_dir, dry_run)
+        wanted = PushOptions(tuple(task or ()), example, license, output_dir, dry_run, space)
         done = publish(destination, wanted, loading, find_project(), output.note)
     if dry_run:
         output.print_table(["file", "bytes", ""], [[one.path, f"{one.size:,}", one.state] for one in done.changes])

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from pipesmith.pipelines.errors import PublishError
@@ -31,7 +32,7 @@ class CardFacts:
         repo_id: user/repo.
         saved: the tasks, their code and what that needs.
         example: an input with its output.
-        signature: the task's parameters.
+        signatures: the parameters by task.
         pipeline_tag: the task of the Hub's own list that comes nearest; None if none does.
         base_model: the repository of the weights, if they come from one.
         license: its short name on the Hub, such as apache-2.0.
@@ -42,7 +43,7 @@ class CardFacts:
     repo_id: str
     saved: SavedPipeline
     example: Example
-    signature: Signature
+    signatures: Mapping[str, Signature]
     pipeline_tag: str | None = None
     base_model: str | None = None
     license: str | None = None
@@ -102,7 +103,7 @@ def _template(facts: CardFacts) -> str:
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False, keep_trailing_newline=True)
     needed = [one.distribution for one in facts.saved.requirements if not one.is_optional]
     return environment.from_string(text).render(
-        about=[facts.signature.doc] if facts.signature.doc else [],
+        about=list(dict.fromkeys(one.doc for one in facts.signatures.values() if one.doc)),
         is_tiny=facts.is_tiny,
         example=_example(facts),
         tasks=facts.saved.tasks,
@@ -110,19 +111,33 @@ def _template(facts: CardFacts) -> str:
         tag=facts.tag,
         packages=["transformers", "torch", *needed],
         requirements=needed,
-        parameters=[
+        tables=_tables(facts.signatures),
+        versions=[f"{name} {version(name)}" for name in ("transformers", "torch")]
+        + [f"Python {platform.python_version()}"],
+    )
+
+
+def _tables(signatures: Mapping[str, Signature]) -> dict[str, list[dict[str, str]]]:
+    """Return the rows of the parameters, by the tasks that have them."""
+    tasks: dict[tuple[Path, str], list[str]] = {}
+    for task, signature in signatures.items():
+        tasks.setdefault((signature.file, signature.class_name), []).append(task)
+    found: dict[str, list[dict[str, str]]] = {}
+    for names in tasks.values():
+        rows = [
             {
                 "name": one.name,
                 "type": _cell(str(one.type)),
                 "default": f"`{_cell(one.default)}`" if one.default is not None else "",
                 "doc": _cell(one.doc),
             }
-            for one in facts.signature.parameters
+            for one in signatures[names[0]].parameters
             if one.group == "task"
-        ],
-        versions=[f"{name} {version(name)}" for name in ("transformers", "torch")]
-        + [f"Python {platform.python_version()}"],
-    )
+        ]
+        if rows:
+            title = "Parameters of " + ", ".join(f"`{name}`" for name in names)
+            found[title if len(tasks) > 1 else "Parameters"] = rows
+    return found
 
 
 def _cell(text: str) -> str:

@@ -79,6 +79,14 @@ def save_pipeline(
     return SavedPipeline(tuple(entry.task for entry in entries), tuple(code.files), code.requirements, code.packages)
 
 
+def save_missing_parts(pipe: Any, saved: Any, folder: Path) -> None:
+    """Save those parts of a pipeline that another one, saved already, has not."""
+    with _without_copies(pipe):
+        for name in _PARTS:
+            if getattr(pipe, name, None) is not None and getattr(saved, name, None) is None:
+                getattr(pipe, name).save_pretrained(folder)
+
+
 def _unsaved(pipe: Any) -> Iterator[Any]:
     """Yield the parts that transformers does not save; what is in a processor also alone, where 4.57 looks for it."""
     for name in _PARTS:

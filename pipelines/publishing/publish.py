@@ -6,6 +6,7 @@ Each step is a file of its own beside this one.
 from __future__ import annotations
 
 import difflib
+import json
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -24,9 +25,10 @@ from pipesmith.pipelines.plain import to_plain
 from pipesmith.pipelines.project import Project
 from pipesmith.pipelines.publishing.card import CardFacts, license_of, render_card
 from pipesmith.pipelines.publishing.example import Example, example_inputs, with_paths, write_examples
-from pipesmith.pipelines.publishing.folder import SavedPipeline, save_pipeline
+from pipesmith.pipelines.publishing.folder import SavedPipeline, save_missing_parts, save_pipeline
 from pipesmith.pipelines.publishing.proof import prove
 from pipesmith.pipelines.publishing.remote import Remote, read_remote, require_writer
+from pipesmith.pipelines.publishing.space import write_space
 from pipesmith.pipelines.publishing.upload import (
     Change,
     Destination,
@@ -50,18 +52,20 @@ class PushOptions:
     """What is published, and how.
 
     Args:
-        task: a task, file.py or file.py:Class; the project's own if None.
+        tasks: tasks, file.py or file.py:Class, that run on one model; the project's own if there are none.
         example: what the card shows: a text, a path or JSON; one that fits the task's type if None.
         license: its short name on the Hub.
         output_dir: a folder to write instead of publishing.
         dry_run: whether to stop before the upload.
+        space: whether to publish a Space of the same name that runs it.
     """
 
-    task: str | None = None
+    tasks: tuple[str, ...] = ()
     example: str | None = None
     license: str | None = None
     output_dir: Path | None = None
     dry_run: bool = False
+    space: bool = False
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,7 @@ class Push:
         changes: its files.
         card_diff: how README.md changes, as lines of a diff.
         published: the commit; None if nothing was uploaded.
+        space: the commit of its Space.
     """
 
     repo_id: str
@@ -81,6 +86,7 @@ class Push:
     changes: Sequence[Change]
     card_diff: Sequence[str] = field(default=())
     published: Published | None = None
+    space: Published | None = None
 
     @property
     def summary(self) -> str:
@@ -90,7 +96,10 @@ class Push:
         if not self.published.is_new:
             return f"{self.repo_id} holds all of it already, at {self.published.commit}; it loads."
         where = self.published.pull_request or self.repo_id
-        return f"Published {', '.join(self.tasks)} as {where}, commit {self.published.commit}; it loads."
+        space = (
+            f" The Space {self.repo_id} runs it; of a private model, give it a secret HF_TOKEN." if self.space else ""
+        )
+        return f"Published {', '.join(self.tasks)} as {where}, commit {self.published.commit}; it loads.{space}"
 
     @property
     def loading_lines(self) -> list[str]:
@@ -125,6 +134,10 @@ def push(
     """
     repo_id, access = destination.repo_id, destination.access
     remote = Remote(repo_id)
+    if options.space and (options.output_dir is not None or destination.create_pr):
+        raise PublishError(
+            "--space publishes: it goes with neither --output-dir nor --create-pr.", hint="Leave it out."
+        )
     if options.output_dir is None:
         if not options.dry_run:
             require_writer(repo_id, access, create_pr=destination.create_pr)
@@ -135,13 +148,16 @@ def push(
             f"{options.output_dir} is there already, and not empty.",
             hint=f"rm -r {options.output_dir}, or name another.",
         )
-    target = _target(options, loading, project)
+    targets = [_target(name, loading, project) for name in options.tasks or (_only_task(project),)]
+    target = targets[0]
+    entries = list({entry.task: entry for one in targets for entry in entries_of_class(one.entry)}.values())
+    _refuse_to_drop(remote, entries, destination)
     with _staging(options.output_dir) as staging:
         folder = Path(staging) / "folder"
         step(f"Loading {target.entry.task}")
-        saved, examples = _stage(target, options, loading, project, folder)
-        before = _existing_card(remote, target, loading, destination)
-        facts = _card_facts(destination, options, loading, target, saved, examples[0], before)
+        saved, examples = _stage(target, entries, options, loading, project, folder)
+        before = _remote_text(remote, _CARD, destination) or _card_of(_model(target, loading))
+        facts = _card_facts(destination, options, loading, target, entries, saved, examples[0], before)
         card = render_card(facts, before)
         (folder / _CARD).write_text(card, encoding="utf-8")
         step("Loading it in a fresh process with plain transformers")
@@ -163,7 +179,39 @@ def push(
         verify(repo_id, published.commit, access, trusted=True, examples=examples, absent=saved.packages)
     except PublishError as error:
         raise PublishError(f"It is uploaded as {published.commit}, but: {error.message}", hint=error.hint) from error
-    return replace(done, published=published)
+    if not options.space:
+        return replace(done, published=published)
+    step(f"Uploading the Space {repo_id}")
+    return replace(
+        done, published=published, space=_push_space(destination, target, saved, examples[0], published, step)
+    )
+
+
+def _push_space(
+    destination: Destination,
+    target: Target,
+    saved: SavedPipeline,
+    example: Example,
+    published: Published,
+    step: Callable[[str], None],
+) -> Published:
+    access = destination.access
+    there = read_remote(destination.repo_id, None, access, "space")
+    space = Destination(destination.repo_id, "space", private=destination.private, access=access)
+    with _staging(None) as staging:
+        folder = Path(staging) / "space"
+        write_space(
+            folder,
+            destination.repo_id,
+            target.entry.task,
+            target.entry.type,
+            _signature(target.entry),
+            saved.requirements,
+            revision=published.commit,
+            example=example.inputs,
+            tasks=saved.tasks,
+        )
+        return upload(folder, space, there, step)
 
 
 def _staging(output_dir: Path | None) -> tempfile.TemporaryDirectory[str]:
@@ -175,8 +223,8 @@ def _staging(output_dir: Path | None) -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(prefix=f".{output_dir.name}-", suffix=".part", dir=parent)
 
 
-def _target(options: PushOptions, loading: LoadOptions, project: Project | None) -> Target:
-    target = resolve(options.task or _only_task(project), loading, project, to_run=True)
+def _target(name: str, loading: LoadOptions, project: Project | None) -> Target:
+    target = resolve(name, loading, project, to_run=True)
     entry = target.entry
     if entry.origin == "transformers":
         raise PublishError(
@@ -202,24 +250,53 @@ def _only_task(project: Project | None) -> str:
         raise PublishError(f"{project.registry_file} registers no task.", hint="pipe new-task, or --task file.py:Class")
     if len({str(task.entry.pipeline_class) for task in own}) > 1:
         names = ", ".join(task.entry.task for task in own)
-        raise PublishError(f"The project has the tasks {names}.", hint=f"Name one: --task {own[0].entry.task}")
+        raise PublishError(
+            f"The project has the tasks {names}.",
+            hint=f"Name one: --task {own[0].entry.task}, or several that run on one model.",
+        )
     return own[0].entry.task
 
 
+def _refuse_to_drop(remote: Remote, entries: Sequence[PipelineEntry], destination: Destination) -> None:
+    """Refuse to take away a task that the repository brings: config.json is written anew."""
+    try:
+        config = json.loads(_remote_text(remote, "config.json", destination) or "{}")
+    except ValueError:
+        return
+    there = config.get("custom_pipelines") if isinstance(config, dict) else None
+    names = {getattr(entry.pipeline_class, "name", "") for entry in entries}
+    for task, info in (there or {}).items():
+        impl = str(info.get("impl")) if isinstance(info, dict) else ""
+        if task not in [entry.task for entry in entries] and impl.rpartition(".")[2] not in names:
+            raise PublishError(
+                f"{remote.repo_id} brings the task {task} ({impl}) too, which this push would take away.",
+                hint=f"Publish both: --task {entries[0].task} --task {task}; or use a repository for each.",
+            )
+
+
 def _stage(
-    target: Target, options: PushOptions, loading: LoadOptions, project: Project | None, folder: Path
+    target: Target,
+    entries: Sequence[PipelineEntry],
+    options: PushOptions,
+    loading: LoadOptions,
+    project: Project | None,
+    folder: Path,
 ) -> tuple[SavedPipeline, list[Example]]:
     """Write the folder, and run an example of each task in this process."""
-    entries = entries_of_class(target.entry)
-    pipe = load(target, replace(loading, device="cpu"))
-    if type(pipe).__module__.startswith("transformers."):
-        raise PublishError(
-            f"The class of {target.entry.task}, {type(pipe).__name__}, is transformers' own: it has that already.",
-            hint="Upload the checkpoint alone: hf upload user/repo FOLDER",
-        )
+    loading = replace(loading, device="cpu")
+    pipes = [load(target, loading)]
+    pipes += [load(replace(target, entry=entry, notes=()), replace(loading, notify=_nobody)) for entry in entries[1:]]
+    for pipe, entry in zip(pipes, entries):
+        if type(pipe).__module__.startswith("transformers."):
+            raise PublishError(
+                f"The class of {entry.task}, {type(pipe).__name__}, is transformers' own: it has that already.",
+                hint="Upload the checkpoint alone: hf upload user/repo FOLDER",
+            )
     folder.mkdir()
     try:
-        saved = save_pipeline(pipe, entries, folder)
+        saved = save_pipeline(pipes[0], entries, folder)
+        for pipe in pipes[1:]:
+            save_missing_parts(pipe, pipes[0], folder)
     except PublishError:
         raise
     except Exception as error:  # safetensors wraps a full disk in an error of its own
@@ -227,21 +304,20 @@ def _stage(
             f"{target.entry.task} cannot be saved: {describe(error)}.{user_frame(error)}",
             hint=f"Is there room where it is put together, {folder.parent}? TMPDIR names another place.",
         ) from error
-    if saved.requirements:
-        lines = [str(one) for one in saved.requirements if not one.is_optional]
-        (folder / "requirements.txt").write_text("".join(f"{line}\n" for line in ["transformers", "torch", *lines]))
+    required = [str(one) for one in saved.requirements if not one.is_optional]
+    if required:
+        (folder / "requirements.txt").write_text("".join(f"{line}\n" for line in ["transformers", "torch", *required]))
     inputs = example_inputs(options.example, target.entry.type, folder)
     examples = []
-    for entry in entries:
-        live = (
-            pipe
-            if entry is entries[0]
-            else load(replace(target, entry=entry, notes=()), replace(loading, device="cpu"))
-        )
+    for pipe, entry in zip(pipes, entries):
         settings = project.tasks.get(entry.task) if project else None
-        examples.append(_run(live, Example(entry.task, inputs, settings.parameters if settings else {}), folder))
+        examples.append(_run(pipe, Example(entry.task, inputs, settings.parameters if settings else {}), folder))
     write_examples(examples, folder)
     return saved, examples
+
+
+def _nobody(text: str) -> None:
+    """Hear what was said of the first task already."""
 
 
 def _run(pipe: Any, example: Example, folder: Path) -> Example:
@@ -269,18 +345,23 @@ def _prove(folder: Path, examples: Sequence[Example], saved: SavedPipeline) -> N
         raise
 
 
-def _existing_card(remote: Remote, target: Target, loading: LoadOptions, destination: Destination) -> str | None:
-    """Return the README.md that is there: the repository's, else the checkpoint folder's."""
-    if _CARD in remote.files:
-        from huggingface_hub import hf_hub_download
+def _remote_text(remote: Remote, name: str, destination: Destination) -> str | None:
+    """Return a small file of the repository; None if there is none."""
+    if name not in remote.files:
+        return None
+    from huggingface_hub import hf_hub_download
 
-        token = destination.access.token
-        try:
-            file = retried(lambda: hf_hub_download(remote.repo_id, _CARD, revision=remote.head, token=token))
-        except Exception as error:  # the network's, the Hub's and the file system's errors have no common base
-            raise hub_error(error, remote.repo_id, remote.head, destination.access) from error
-        return Path(file).read_text(encoding="utf-8")
-    card = Path(_model(target, loading)).expanduser() / _CARD
+    token = destination.access.token
+    try:
+        file = retried(lambda: hf_hub_download(remote.repo_id, name, revision=remote.head, token=token))
+    except Exception as error:  # the network's, the Hub's and the file system's errors have no common base
+        raise hub_error(error, remote.repo_id, remote.head, destination.access) from error
+    return Path(file).read_text(encoding="utf-8")
+
+
+def _card_of(model: str) -> str | None:
+    """Return the card of a checkpoint folder; that of somebody's repository stays theirs."""
+    card = Path(model).expanduser() / _CARD
     return card.read_text(encoding="utf-8") if card.is_file() else None
 
 
@@ -293,19 +374,20 @@ def _card_facts(
     options: PushOptions,
     loading: LoadOptions,
     target: Target,
+    entries: Sequence[PipelineEntry],
     saved: SavedPipeline,
     example: Example,
     before: str | None,
 ) -> CardFacts:
     model = _model(target, loading)
-    signature = _signature(target.entry)
+    signatures = {entry.task: _signature(entry) for entry in entries}
     is_folder = Path(model).expanduser().exists()
     return CardFacts(
         destination.repo_id,
         saved,
         example,
-        signature,
-        pipeline_tag=_pipeline_tag(target.entry, signature),
+        signatures,
+        pipeline_tag=_pipeline_tag(target.entry, signatures[target.entry.task]),
         base_model=model if is_repo_id(model) and not is_folder and model != destination.repo_id else None,
         license=options.license or license_of(before),
         tag=destination.tag,

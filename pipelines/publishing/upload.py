@@ -169,7 +169,7 @@ def _create(destination: Destination) -> Remote:
 
     repo_id, access, kind = destination.repo_id, destination.access, destination.kind
     api = HfApi(token=access.token)
-    sdk = "docker" if kind == "space" else None
+    sdk = "gradio" if kind == "space" else None
     try:
         retried(
             lambda: api.create_repo(repo_id, private=destination.private, repo_type=kind, exist_ok=True, space_sdk=sdk)
