@@ -6,6 +6,7 @@ own `pipeline(...)` gets to know them is `transformers_registry.py`.
 
 from __future__ import annotations
 
+import re
 import sys
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,7 +15,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipesmith.pipelines.entries import ModelClass, Origin, PipelineEntry, Place, default_model
+from pipesmith.pipelines import compat
+from pipesmith.pipelines.entries import DefaultModel, ModelClass, Origin, PipelineEntry, Place, default_model
 from pipesmith.pipelines.errors import (
     PipeError,
     PipelineLoadError,
@@ -37,6 +39,10 @@ LEVELS: tuple[Origin, ...] = ("project", "user", "package", "built-in", "transfo
 # A broken registry of these is noted, and all other tasks still run; the project's own is an error.
 _FORGIVEN: tuple[Origin, ...] = ("user", "package")
 _HERE = Path(__file__).parent
+_ALIASES = {"vqa": "visual-question-answering"}  # of a task that transformers 5 has removed
+# The task translation by the name of two languages, and the model that transformers 4 had for some of them.
+_TRANSLATION = re.compile(r"translation_([^_]+_to_[^_]+)")
+_TRANSLATES = dict.fromkeys(("en_to_fr", "en_to_de", "en_to_ro"), DefaultModel("google-t5/t5-base", "a9723ea"))
 
 
 def _class_reference(text: str, file: Path) -> ClassReference:
@@ -109,7 +115,7 @@ class PipelineRegistry:
             default_model(default),
             type or "multimodal",
             Place(file, caller.f_lineno),
-            "built-in" if file.parent == _HERE / "builtin" else "project",
+            "built-in" if file.parent.resolve() == (_HERE / "builtin").resolve() else "project",
         )
 
     def get_supported_tasks(self) -> list[str]:
@@ -156,11 +162,10 @@ def _registry_files(level: Origin, project: Project | None) -> tuple[list[tuple[
     """Return the registry files of a level, each with the folder its package is imported from, and what is missing."""
     if level == "package":
         return _installed_registry_files()
-    file = {
-        "project": project.registry_file if project else None,
-        "user": user_registry_file(),
-        "built-in": _HERE / "builtin" / "__init__.py",
-    }.get(level)
+    if level == "built-in":
+        names = ["__init__.py", *(["removed_tasks.py"] if compat.needed() else [])]
+        return [(_HERE / "builtin" / name, None) for name in names], []
+    file = {"project": project.registry_file if project else None, "user": user_registry_file()}.get(level)
     return [(file, None)] if file is not None and file.is_file() else [], []
 
 
@@ -262,9 +267,13 @@ def find_entry(task: str, project: Project | None, *, run_registries: bool = Fal
         return replace(registered, origin="transformers")
     from pipesmith.pipelines.declarations import transformers_aliases
 
-    aliases = transformers_aliases()
+    aliases = {**_ALIASES, **transformers_aliases()}
     if task in aliases:
         return find_entry(aliases[task], project, run_registries=run_registries)
+    pair = _TRANSLATION.fullmatch(task)
+    if pair is not None:
+        found = find_entry("translation", project, run_registries=run_registries)
+        return replace(found, task=task, default=_TRANSLATES.get(pair[1], found.default))
     if elsewhere and not run_registries:
         return elsewhere[0]
     raise _not_found(task, [*known, *aliases], elsewhere, notes)
@@ -449,7 +458,7 @@ def _not_found(
             f"The task {task} is registered only if {first.condition} ({first.place}){others}.",
             hint="That is false on this machine." if first.holds is False else "That was false when the registry ran.",
         )
-    removed = transformers_removed().get("translation" if task.startswith("translation_") else task)
+    removed = transformers_removed().get(task)
     if removed:
         return TaskNotFoundError(f"transformers 5 has removed the task {task}.", hint=removed.replace("`", ""))
     hint = near_miss(task, known) or "`pipe list` shows the tasks; a file or a folder works as well."

@@ -76,6 +76,12 @@ def load_class(reference: ClassReference) -> type[Any]:
     return adapt_class(found)
 
 
+def is_builtin(cls: type) -> bool:
+    """Tell whether a class is one of those that pipesmith ships."""
+    file = getattr(sys.modules.get(cls.__module__), "__file__", None)
+    return file is not None and str(Path(file).resolve().parent) == _BUILTIN
+
+
 # Names of libraries as transformers' messages or imports say them, and as pip does.
 _PIP_NAMES = {
     "PyAv": "av",

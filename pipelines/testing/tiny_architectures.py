@@ -55,10 +55,11 @@ ARCHITECTURE_OF = {
     "AutoModelForZeroShotObjectDetection": "owlvit",
 }
 
-# AutoModel takes every architecture, so what it is for decides: the task if it is listed here, else its modality. The
-# multimodal one is CLIP's sort: two encoders whose outputs are compared.
-BASE_ARCHITECTURE_OF_TASK = {
+# Tasks for which another one does. AutoModel takes every architecture, so what it is for decides: the task if it is
+# listed here, else its modality. The multimodal one is CLIP's sort: two encoders whose outputs are compared.
+ARCHITECTURE_OF_TASK = {
     "feature-extraction": "bert",  # transformers 4.57 calls it multimodal
+    "image-to-text": "blip",
     "zero-shot-audio-classification": "clap",
 }
 BASE_ARCHITECTURE_OF_MODALITY = {

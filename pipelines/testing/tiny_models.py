@@ -24,9 +24,9 @@ from typing import Any
 from pipesmith.pipelines.errors import PipelineLoadError
 from pipesmith.pipelines.testing.tiny_architectures import (
     ARCHITECTURE_OF,
+    ARCHITECTURE_OF_TASK,
     ARCHITECTURES,
     BASE_ARCHITECTURE_OF_MODALITY,
-    BASE_ARCHITECTURE_OF_TASK,
     Architecture,
     Part,
 )
@@ -95,8 +95,8 @@ def tiny_model(
     """Make a tiny random model with the tokenizer or processors that fit it, offline, or find it in the cache.
 
     The architecture is, in this order: `model_type`; that of a concrete class such as BertForSequenceClassification;
-    for AutoModel the one that the table names for `task`, else for `modality` (text if that is not given either); the
-    one that it names for the Auto class.
+    the one that the table names for `task`; for AutoModel the one for `modality` (text if that is not given either);
+    the one that it names for the Auto class.
 
     Args:
         model_class: a model class of transformers or its name, `"AutoModelForCausalLM"` or `"GPT2LMHeadModel"`.
@@ -162,8 +162,10 @@ def _choose_architecture(name: str, model_type: str | None, modality: str | None
         chosen = model_type
     elif own_config is not None:
         chosen = own_config.model_type
+    elif task in ARCHITECTURE_OF_TASK and _has(ARCHITECTURE_OF_TASK[task], name):
+        chosen = ARCHITECTURE_OF_TASK[task]
     elif name == "AutoModel":
-        chosen = _base_architecture(modality or "text", task)
+        chosen = _base_architecture(modality or "text")
     elif name in ARCHITECTURE_OF:
         chosen = ARCHITECTURE_OF[name]
     else:
@@ -181,9 +183,7 @@ def _choose_architecture(name: str, model_type: str | None, modality: str | None
     return chosen
 
 
-def _base_architecture(modality: str, task: str | None) -> str:
-    if task in BASE_ARCHITECTURE_OF_TASK:
-        return BASE_ARCHITECTURE_OF_TASK[task]
+def _base_architecture(modality: str) -> str:
     if modality not in BASE_ARCHITECTURE_OF_MODALITY:
         raise PipelineLoadError(
             f"{modality} is not a modality.", hint=f"It is one of {', '.join(BASE_ARCHITECTURE_OF_MODALITY)}."

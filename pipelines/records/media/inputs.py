@@ -1,7 +1,7 @@
 """What the input of a row becomes before `preprocess`: images, audio and videos from paths, URLs and bytes.
 
-transformers' own pipelines get what they would have read themselves, decoded and fetched within pipesmith's limits. A
-user's pipeline gets what the row holds.
+transformers' own pipelines, and the built-in ones, get what they would have read themselves, decoded and fetched within
+pipesmith's limits. A user's pipeline gets what the row holds.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pipesmith.pipelines.records.media.files import is_struct, unpack
 from pipesmith.pipelines.records.media.images import read_image
 from pipesmith.pipelines.records.media.urls import check_url, fetch, is_url, shown
 from pipesmith.pipelines.records.media.video import VideoFiles
+from pipesmith.pipelines.user_code import is_builtin
 
 _MEDIA = ("image", "audio", "video")
 _MEDIUM_OF_KEY = {
@@ -43,7 +44,7 @@ class MediaInputs:
         self._allow_private = allow_private_urls
         self._asked = asked
         self._limit = limit
-        self._of_transformers = type(pipe).__module__.startswith("transformers.")
+        self._is_users = not (type(pipe).__module__.startswith("transformers.") or is_builtin(type(pipe)))
         self._medium = _medium(pipe)
         self._videos = VideoFiles()
         self._readers: dict[str, Callable[[Any, str | None], Any]] = {
@@ -58,7 +59,7 @@ class MediaInputs:
         Raises:
             InputError: a file is missing or broken, or a URL cannot be fetched or leads to a private address.
         """
-        if not self._of_transformers:
+        if self._is_users:
             return inputs if self._kind == "text" else self._as_given(inputs)
         if self._medium is None and type(self._pipe).__name__ not in _TAKES_DICTS:
             return inputs
@@ -111,7 +112,7 @@ class MediaInputs:
 
 
 def _medium(pipe: Any) -> str | None:
-    """Return what one of transformers' own pipelines takes, None if bare text is text to it."""
+    """Return what one of transformers' own or the built-in pipelines takes, None if bare text is text to it."""
     name = type(pipe).__name__
     if name in audio.WAVE_ALONE | audio.WAVE_AND_RATE:
         return "audio"

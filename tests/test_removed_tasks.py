@@ -1,0 +1,135 @@
+"""The tasks that transformers 5 removed: held to what 4.57 returned, in the engine, in the shell.
+
+What 4.57 returned stands in resources/removed_tasks; record.py there says how that was recorded.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from support import Ran, write
+
+from pipesmith.pipelines import compat, pipeline
+from pipesmith.pipelines.engine import EngineOptions, Row, run
+
+Pipe = Callable[..., Ran]
+RESOURCES = Path(__file__).parent / "resources" / "removed_tasks"
+GROUPS: list[dict[str, Any]] = json.loads((RESOURCES / "cases.json").read_text())
+RECORDED = json.loads((RESOURCES / "results.json").read_text())["groups"]
+TASKS = {
+    "question-answering",
+    "summarization",
+    "translation",
+    "text2text-generation",
+    "visual-question-answering",
+    "image-to-text",
+}
+CONTEXT = "My name is Wolfgang and I live in Berlin."
+
+pytestmark = [
+    pytest.mark.usefixtures("one_thread"),
+    pytest.mark.skipif(not compat.needed(), reason="transformers 4 has these tasks itself"),
+]
+
+
+def recorder() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("record_removed_tasks", RESOURCES / "record.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def near(recorded: Any) -> Any:
+    """Make a recorded result equal to one whose floats differ by rounding only."""
+    if isinstance(recorded, float):
+        return pytest.approx(recorded, abs=1e-5)
+    if isinstance(recorded, dict):
+        return {key: near(value) for key, value in recorded.items()}
+    return [near(value) for value in recorded] if isinstance(recorded, list) else recorded
+
+
+@pytest.mark.parametrize(
+    "number", range(len(GROUPS)), ids=[f"{group['task']}-{group['architecture']}" for group in GROUPS]
+)
+def test_results_are_those_of_4(number: int, tmp_path: Path) -> None:
+    group, recorded, record = GROUPS[number], RECORDED[number], recorder()
+    checkpoint = record.make_checkpoint(group, tmp_path / "checkpoint")
+    assert record.weights_hash(checkpoint) == recorded["weights"]
+    pipe = pipeline(group["task"], checkpoint, device="cpu", **group.get("init", {}))
+    record.prepare(pipe, group)
+    for call, wanted in zip(group["calls"], recorded["results"], strict=True):
+        assert record.result_of(pipe, *call) == near(wanted), call
+
+
+def test_every_task_has_twenty_cases() -> None:
+    counts = dict.fromkeys(TASKS, 0)
+    for group in GROUPS:
+        task = {"vqa": "visual-question-answering"}.get(group["task"], group["task"])
+        counts["translation" if task.startswith("translation_") else task] += len(group["calls"])
+    assert min(counts.values()) >= 20, counts
+
+
+@pytest.mark.parametrize(
+    ("task", "inputs", "parameters"),
+    [
+        ("question-answering", "Where do I live?", {"context": CONTEXT * 12, "max_seq_len": 48, "doc_stride": 8}),
+        ("question-answering", {"question": "Where do I live?", "context": CONTEXT}, {"top_k": 3}),
+        ("translation", "hello you", {"src_lang": "en_XX", "tgt_lang": "de_DE", "max_new_tokens": 4}),
+        ("visual-question-answering", {"picture": [60, 48, 0]}, {"question": "what?"}),
+    ],
+)
+def test_batched_equals_single(task: str, inputs: Any, parameters: dict[str, Any], tmp_path: Path) -> None:
+    """Rows of several kinds in batches: those of plain tasks stand in test_engine_tasks.py."""
+    record = recorder()
+    model: Any = "tiny"
+    if task == "translation":
+        model = record.make_checkpoint({"architecture": "mbart"}, tmp_path / "checkpoint")
+    pipe = pipeline(task, model)
+    others = {"tgt_lang": "fr_XX"} if task == "translation" else {}
+    rows = [Row(record.read(inputs), {**parameters, **(others if n % 2 else {})}, n + 1) for n in range(8)]
+    wanted = [record.plain(pipe(row.inputs, **row.parameters)) for row in rows]
+    found = list(run(pipe, rows, options=EngineOptions(live=False)))
+    assert [result.error for result in found] == [None] * len(rows)
+    assert [record.plain(result.result) for result in found] == near(wanted)
+
+
+def test_from_the_shell(pipe: Pipe, media: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(media)
+    ran = pipe("run", "question-answering", "--model", "tiny", "--context", CONTEXT, "--top-k", "2", "Where do I live?")
+    assert ran.code == 0, ran.err
+    assert [set(answer) for answer in ran.rows[0]] == [{"score", "start", "end", "answer"}] * 2
+    assert CONTEXT[ran.rows[0][0]["start"] : ran.rows[0][0]["end"]] == ran.rows[0][0]["answer"]
+    for name in ("visual-question-answering", "vqa"):
+        assert pipe("run", name, "--model", "tiny", "--question", "what?", "noise.png").rows[0][0]["answer"]
+    short = ["--model", "tiny", "--max-new-tokens", "3"]
+    assert "generated_text" in pipe("run", "image-to-text", *short, "noise.png").rows[0][0]
+    assert "translation_text" in pipe("run", "translation_en_to_fr", *short, "hello").rows[0][0]
+
+
+def test_files(pipe: Pipe, media: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The columns question and context are taken unasked; a picture's path is opened; a bad row is one bad row."""
+    monkeypatch.chdir(media)
+    write(media, {"qa.csv": f"id,question,context\n1,Where?,{CONTEXT}\n2,Who?,\n3,Who?,Anna and Bob.\n"})
+    ran = pipe("run", "question-answering", "--model", "tiny", "--input", "qa.csv", "--format", "jsonl")
+    assert ran.code == 3 and [row["id"] for row in ran.rows] == ["1", "2", "3"], ran.err
+    assert "context is None" in ran.rows[1]["error"]["message"] and ran.rows[2]["result"]["answer"] in "Anna and Bob."
+    write(media, {"vqa.csv": "image,question\nnoise.png,what?\nnoise.png,who?\ngone.png,who?\n"})
+    ran = pipe("run", "vqa", "--model", "tiny", "--top-k", "1", "--input", "vqa.csv", "--format", "jsonl")
+    assert ran.code == 3 and [len(row["result"] or ()) for row in ran.rows] == [1, 1, 0], ran.err
+    assert "There is no image file gone.png" in ran.rows[2]["error"]["message"]
+
+
+def test_list_and_info_show_them(pipe: Pipe, folder: Path) -> None:
+    tasks = {task["task"]: task for task in json.loads(pipe("list", "--format", "json").out)["tasks"]}
+    assert {tasks[name]["origin"] for name in TASKS} == {"built-in"}
+    about = json.loads(pipe("info", "translation_en_to_fr", "--format", "json").out)
+    assert about["task"] == "translation_en_to_fr" and about["default"]["model"] == "google-t5/t5-base"
+    assert json.loads(pipe("info", "translation_en_to_cy", "--format", "json").out)["default"] is None
+    assert {"src_lang", "tgt_lang", "num_beams"} <= {parameter["name"] for parameter in about["parameters"]}
