@@ -133,3 +133,35 @@ def test_list_and_info_show_them(pipe: Pipe, folder: Path) -> None:
     assert about["task"] == "translation_en_to_fr" and about["default"]["model"] == "google-t5/t5-base"
     assert json.loads(pipe("info", "translation_en_to_cy", "--format", "json").out)["default"] is None
     assert {"src_lang", "tgt_lang", "num_beams"} <= {parameter["name"] for parameter in about["parameters"]}
+
+
+def test_pipeline_of_user_code_for_4_makes_them(pipe: Pipe, folder: Path) -> None:
+    from pipesmith.pipelines.testing import tiny_model
+
+    write(
+        folder,
+        {
+            "mine.py": f"""
+            from transformers import Pipeline, TranslationPipeline, pipeline
+
+            inner = pipeline("translation_en_to_fr", model={str(tiny_model("AutoModelForSeq2SeqLM").path)!r})
+            assert isinstance(inner, TranslationPipeline)
+
+            class MinePipeline(Pipeline):
+                def _sanitize_parameters(self):
+                    return {{}}, {{}}, {{}}
+
+                def preprocess(self, text):
+                    return {{"text": text}}
+
+                def _forward(self, inputs):
+                    return inputs
+
+                def postprocess(self, outputs):
+                    return inner(outputs["text"], max_new_tokens=3)
+            """
+        },
+    )
+    ran = pipe("run", "mine.py", "--model", "tiny", "--verbose", "one text")
+    assert ran.code == 0 and "translation_text" in ran.rows[0][0], ran.err
+    assert "Supplied for code written for transformers 4: removed tasks." in ran.err

@@ -4,8 +4,9 @@
 user's modules, `classes.py` to their classes, `instances.py` to the models and tokenizers that these are given;
 `gone.py` says what no longer exists. `remote.py` loads code that a checkpoint brings in the same way. transformers'
 own modules and classes are never changed, and on transformers 4 nothing here does anything.
+`returned.py` has the classes of tasks that 5 has removed.
 
-Not here: the classes of tasks that 5 has removed, and TensorFlow; code that reaches into the internals of models.
+Not here: TensorFlow; code that reaches into the internals of models.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from pipesmith.pipelines.compat import gone
+from pipesmith.pipelines.compat.returned import is_returned, returned_pipeline
 from pipesmith.pipelines.compat.saving import saving
 from pipesmith.pipelines.compat.table import needed, note
 from pipesmith.pipelines.errors import PipelineLoadError
@@ -181,6 +182,8 @@ def pipeline_of_4(pipeline: Callable[..., Any]) -> Callable[..., Any]:
         if "modelcard" in kwargs:
             note("modelcard=")
             kwargs.pop("modelcard")
+        if is_returned(args[0] if args else kwargs.get("task")) and kwargs.get("pipeline_class") is None:
+            return returned_pipeline(*args, **kwargs)
         return pipeline(*args, **_with_aggregation_strategy(kwargs))
 
     return wrapped

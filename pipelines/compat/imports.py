@@ -19,6 +19,7 @@ from typing import Any
 
 from pipesmith.pipelines.compat import gone
 from pipesmith.pipelines.compat.classes import pipeline_of_4
+from pipesmith.pipelines.compat.returned import returned, returned_module
 from pipesmith.pipelines.compat.table import needed, note
 
 _FACED = ("transformers", "huggingface_hub")
@@ -43,6 +44,9 @@ def import_module(
     """Stand in for `__import__` in a user's module: the same, but modules of transformers come as facades."""
     if level or name.partition(".")[0] not in _FACED or not needed() or (fromlist and "*" in fromlist):
         return builtins.__import__(name, globals, locals, fromlist or (), level)
+    given_back = returned_module(name)
+    if given_back is not None:
+        return given_back if fromlist else facade(sys.modules[name.partition(".")[0]])
     if name in _MOVED_MODULES and importlib.util.find_spec(name) is None:
         note("deepspeed")
         home = importlib.import_module(_MOVED_MODULES[name])
@@ -100,6 +104,9 @@ def _missing(module: str, name: str, error: AttributeError) -> Any:
     given = _GIVEN.get((module, name))
     if given is not None:
         return given()
+    given_back = returned(module, name)
+    if given_back is not None:
+        return given_back
     if module.partition(".")[0] == "transformers":
         if name in ("is_tf_available", "is_flax_available"):
             note("is_tf_available")

@@ -33,6 +33,12 @@ _ROWS = (
     Shim("is_tf_available", "is_tf_available, is_flax_available", "return False", "import"),
     Shim("ModelCard", "transformers.ModelCard", "a class that fails on use", "import"),
     Shim("Repository", "huggingface_hub.Repository", "a class that fails on use", "import"),
+    Shim(
+        "removed tasks",
+        "SummarizationPipeline, QuestionAnsweringPipeline and others, SquadExample, pipeline('summarization')",
+        "pipesmith's built-in pipelines of these tasks",
+        "import",
+    ),
     Shim("AdamW", "transformers.AdamW", "torch's, with transformers 4's defaults", "import"),
     Shim(
         "HUGGINGFACE_CO_RESOLVE_ENDPOINT",
