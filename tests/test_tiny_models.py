@@ -23,7 +23,7 @@ from PIL import Image
 from pipesmith.pipelines import errors, testing
 from pipesmith.pipelines.errors import PipelineLoadError
 from pipesmith.pipelines.testing import TinyModel, tiny_model
-from pipesmith.pipelines.testing.tiny_architectures import (
+from pipesmith.pipelines.testing.tiny_table import (
     ARCHITECTURE_OF,
     ARCHITECTURES,
     BASE_ARCHITECTURE_OF_MODALITY,

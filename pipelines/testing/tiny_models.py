@@ -1,8 +1,8 @@
 """Tiny random models, made offline, with the tokenizer or the processors that fit them.
 
 A tiny model has the code of its architecture and the shape of its inputs and outputs, and knows nothing: its results
-are random, yet depend on the input and on the weights. `tiny_architectures.py` is the table of what can be made. Not
-here: architectures outside the table, a user's own model classes, TensorFlow weights.
+are random, yet depend on the input and on the weights. `tiny_table.py` says how the common architectures are made;
+`tiny_building.py` makes all others by rules. Not here: a user's own model classes, TensorFlow weights.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import difflib
 import functools
 import hashlib
 import importlib.util
+import json
 import os
 import random
 import shutil
@@ -22,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from pipesmith.pipelines.errors import PipelineLoadError
-from pipesmith.pipelines.testing.tiny_architectures import (
+from pipesmith.pipelines.testing.tiny_table import (
     ARCHITECTURE_OF,
     ARCHITECTURE_OF_TASK,
     ARCHITECTURES,
@@ -31,8 +32,23 @@ from pipesmith.pipelines.testing.tiny_architectures import (
     Part,
 )
 
-MAX_PARAMETERS = 1_000_000  # counted before anything is allocated
+MAX_PARAMETERS = 1_000_000  # of an architecture in the table, counted before anything is allocated
 CLASSES = ("AutoModel", *ARCHITECTURE_OF)
+
+
+class MissingLibraryError(PipelineLoadError):
+    """An architecture needs a library that is not installed.
+
+    Args:
+        architecture: its name.
+        library: as pip knows it.
+    """
+
+    def __init__(self, architecture: str, library: str) -> None:
+        super().__init__(
+            f"A tiny {architecture} needs {library}, which is not installed.", hint=f"pip install {library}"
+        )
+        self.library = library
 
 
 @dataclass(frozen=True)
@@ -59,27 +75,36 @@ class TinyModel:
     @functools.cached_property
     def tokenizer(self) -> Any:
         """The tokenizer; None for an architecture without text."""
-        return self._load("AutoTokenizer") if ARCHITECTURES[self.model_type].tokenizer else None
+        return self._load("AutoTokenizer") if self._holds("tokenizer") else None
 
     @functools.cached_property
     def image_processor(self) -> Any:
         """The image processor; None for an architecture that sees nothing."""
-        return self._load("AutoImageProcessor") if ARCHITECTURES[self.model_type].image_processor else None
+        return self._load("AutoImageProcessor") if self._holds("image_processor") else None
 
     @functools.cached_property
     def feature_extractor(self) -> Any:
         """The feature extractor; None for an architecture that hears nothing."""
-        return self._load("AutoFeatureExtractor") if ARCHITECTURES[self.model_type].feature_extractor else None
+        return self._load("AutoFeatureExtractor") if self._holds("feature_extractor") else None
 
     @functools.cached_property
     def processor(self) -> Any:
         """The processor that joins the parts; None for an architecture that has none."""
-        return self._load("AutoProcessor") if ARCHITECTURES[self.model_type].processor else None
+        return self._load("AutoProcessor") if self._holds("processor") else None
+
+    def _holds(self, kind: str) -> bool:
+        """Whether there is a part of that kind: the table says so, or its file in the checkpoint."""
+        if self.model_type in ARCHITECTURES:
+            return getattr(ARCHITECTURES[self.model_type], kind) is not None
+        if kind == "tokenizer":
+            return (self.path / "tokenizer_config.json").is_file()
+        settings = self.path / "preprocessor_config.json"
+        return settings.is_file() and f"{kind}_type" in json.loads(settings.read_text(encoding="utf-8"))
 
     def _load(self, auto_class: str) -> Any:
         import transformers
 
-        with _random_state(self.seed), _quiet():
+        with _random_state(self.seed), without_bars():
             return getattr(transformers, auto_class).from_pretrained(self.path)
 
 
@@ -107,8 +132,9 @@ def tiny_model(
         task: what the model is for.
 
     Raises:
-        PipelineLoadError: no such class, no such architecture, the architecture has no model of that class, the
-            table cannot build it, or the folder cannot be written.
+        PipelineLoadError: no such class, no such architecture, the architecture has no model of that class, no
+            small one can be made, or the folder cannot be written.
+        MissingLibraryError: the architecture needs a library that is not installed; its `library` names it.
     """
     name = _class_name(model_class)
     architecture = _choose_architecture(name, model_type, modality, task)
@@ -117,6 +143,24 @@ def tiny_model(
     if not (folder / "config.json").is_file():
         _build_in_place(folder, name, architecture, seed)
     return TinyModel(folder, name, architecture, seed)
+
+
+def tiny_architectures(model_class: str | type) -> list[str]:
+    """List the architectures that a class in an Auto mapping takes, by the names that config.json gives them.
+
+    Args:
+        model_class: such as `"AutoModelForCausalLM"`; a class of one architecture gives that one.
+
+    Raises:
+        PipelineLoadError: transformers has no such class.
+    """
+    import transformers
+
+    found = getattr(transformers, _class_name(model_class))
+    if getattr(found, "config_class", None) is not None:
+        return [found.config_class.model_type]
+    mapping = found._model_mapping
+    return [name for name in mapping._model_mapping if name in mapping._config_mapping]
 
 
 # ---- Choosing ---------------------------------------------------------------------------------------------------
@@ -172,13 +216,18 @@ def _choose_architecture(name: str, model_type: str | None, modality: str | None
         raise PipelineLoadError(
             f"No tiny architecture is known for {name}.", hint=f"The table holds {', '.join(CLASSES)}."
         )
-    if chosen not in ARCHITECTURES:
-        raise _no_architecture(chosen)
+    if chosen not in transformers.CONFIG_MAPPING:
+        near = _nearest(chosen, [*ARCHITECTURES, *transformers.CONFIG_MAPPING.keys()])
+        raise PipelineLoadError(
+            f"There is no architecture {chosen}.", hint=near or f"The common ones are {', '.join(ARCHITECTURES)}."
+        )
     if not _has(chosen, name):
-        fitting = [other for other in ARCHITECTURES if _has(other, name)]
+        known = tiny_architectures(name)
+        common = [other for other in known if other in ARCHITECTURES]
+        others = f" and {len(known) - len(common)} others" if len(known) > len(common) else ""
         raise PipelineLoadError(
             f"{chosen} has no {name} in transformers {transformers.__version__}.",
-            hint=f"With that class: {', '.join(fitting)}." if fitting else f"No architecture in the table has {name}.",
+            hint=f"With that class: {', '.join(common or known[:5])}{others}.",
         )
     return chosen
 
@@ -189,18 +238,6 @@ def _base_architecture(modality: str) -> str:
             f"{modality} is not a modality.", hint=f"It is one of {', '.join(BASE_ARCHITECTURE_OF_MODALITY)}."
         )
     return BASE_ARCHITECTURE_OF_MODALITY[modality]
-
-
-def _no_architecture(model_type: str) -> PipelineLoadError:
-    from transformers import CONFIG_MAPPING
-
-    table = f"The table holds {', '.join(ARCHITECTURES)}."
-    if model_type in CONFIG_MAPPING:
-        return PipelineLoadError(f"{model_type} is not in the table of tiny models.", hint=table)
-    return PipelineLoadError(
-        f"There is no architecture {model_type}.",
-        hint=_nearest(model_type, [*ARCHITECTURES, *CONFIG_MAPPING.keys()]) or table,
-    )
 
 
 def _has(architecture: str, name: str) -> bool:
@@ -250,21 +287,32 @@ def _build_in_place(folder: Path, name: str, architecture: str, seed: int) -> No
 
 def _save(folder: Path, name: str, architecture: str, seed: int) -> None:
     """Write config, weights, tokenizer and processors into an empty folder."""
-    recipe = ARCHITECTURES[architecture]
-    if recipe.library is not None and importlib.util.find_spec(recipe.library) is None:
-        raise PipelineLoadError(
-            f"A tiny {architecture} needs {recipe.library}, which is not installed.",
-            hint=f"pip install {recipe.library}",
-        )
-    parts = _parts(recipe)
-    model = _model(name, architecture, _config(architecture, recipe, parts.get("tokenizer")), seed)
+    model, parts = (_from_table if architecture in ARCHITECTURES else _from_rules)(name, architecture, seed)
     if "tokenizer" in parts and model.can_generate() and not model.config.is_encoder_decoder:
         # a decoder goes on after the last token of a row, so a batch is padded on the left
         parts["tokenizer"].padding_side = parts["tokenizer"].init_kwargs["padding_side"] = "left"
-    with _quiet():
+    with without_bars():
         model.save_pretrained(folder)
         for part in parts.values():
             part.save_pretrained(folder)
+
+
+def _from_table(name: str, architecture: str, seed: int) -> tuple[Any, dict[str, Any]]:
+    recipe = ARCHITECTURES[architecture]
+    if recipe.library is not None and importlib.util.find_spec(recipe.library) is None:
+        raise MissingLibraryError(architecture, recipe.library)
+    parts = _parts(recipe)
+    return _model(name, architecture, _config(architecture, recipe, parts.get("tokenizer")), seed), parts
+
+
+def _from_rules(name: str, architecture: str, seed: int) -> tuple[Any, dict[str, Any]]:
+    import torch
+    import transformers
+
+    from pipesmith.pipelines.testing.tiny_building import build
+
+    with _random_state(seed), torch.device("cpu"), without_bars():
+        return build(getattr(transformers, name), architecture, _strengthen)
 
 
 def _parts(recipe: Architecture) -> dict[str, Any]:
@@ -331,7 +379,7 @@ def _model(name: str, architecture: str, config: Any, seed: int) -> Any:
         _strengthen(model)
         if recipe.detector is not None:
             _sharpen(model, recipe.detector)
-    for setting, value in recipe.generation.items():
+    for setting, value in recipe.generation.items() if model.can_generate() else ():
         setattr(model.generation_config, setting, value)
     return model
 
@@ -368,7 +416,7 @@ def _sharpen(model: Any, layer: str) -> None:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def without_bars() -> Iterator[None]:
     """Switch off transformers' progress bars: a tiny model is there at once."""
     import transformers
 

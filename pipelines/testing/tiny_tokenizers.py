@@ -43,8 +43,8 @@ def wordpiece(class_name: str, **settings: Any) -> Any:
     tokens += [word for word in WORDS if len(word) > 1]
     settings = {"model_max_length": MODEL_MAX_LENGTH, **settings}
     tokenizer_class = _fast_class(class_name)
-    if _takes_vocabulary(tokenizer_class):
-        return tokenizer_class(vocab=_numbered(tokens), **settings)
+    if takes_vocabulary(tokenizer_class):
+        return tokenizer_class(vocab=numbered(tokens), **settings)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "vocab.txt")
         file.write_text("\n".join(tokens) + "\n", encoding="utf-8")
@@ -62,7 +62,7 @@ def byte_level_bpe(class_name: str, *, special: tuple[str, ...], last: tuple[str
     from tokenizers.pre_tokenizers import ByteLevel
 
     space = "Ġ"  # how byte-level BPE writes a space
-    merges = _merges([space + word for word in WORDS])
+    merges = merges_of([space + word for word in WORDS])
     tokens = [*special, *sorted(ByteLevel.alphabet()), *(left + right for left, right in merges), *last]
     return _from_merges(class_name, tokens, merges, settings)
 
@@ -73,7 +73,7 @@ def end_of_word_bpe(class_name: str, *, special: tuple[str, ...], **settings: An
 
     end = "</w>"
     alphabet = sorted(ByteLevel.alphabet())
-    merges = _merges([[*word[:-1], word[-1] + end] for word in WORDS])
+    merges = merges_of([[*word[:-1], word[-1] + end] for word in WORDS])
     tokens = [*alphabet, *(letter + end for letter in alphabet), *(left + right for left, right in merges), *special]
     return _from_merges(class_name, tokens, merges, settings)
 
@@ -87,7 +87,7 @@ def unigram(class_name: str) -> Any:
     scored += [(sentinel, 0.0) for sentinel in reversed(sentinels)]
     settings = {"model_max_length": MODEL_MAX_LENGTH, "extra_ids": len(sentinels)}
     tokenizer_class = _fast_class(class_name)
-    if _takes_vocabulary(tokenizer_class):
+    if takes_vocabulary(tokenizer_class):
         return tokenizer_class(vocab=scored, **settings)
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 
@@ -105,7 +105,7 @@ def unigram(class_name: str) -> Any:
 def byte_fallback_bpe(class_name: str, *, special: tuple[str, ...] = (), **settings: Any) -> Any:
     """Make a BPE tokenizer that spells unknown characters as bytes, as of Llama: every text survives."""
     space = "▁"
-    merges = _merges([space + word for word in WORDS])
+    merges = merges_of([space + word for word in WORDS])
     tokens = ["<unk>", "<s>", "</s>", "<pad>", *special, *(f"<0x{byte:02X}>" for byte in range(256))]
     tokens += [space, *CHARACTERS, *(left + right for left, right in merges)]
     settings = {
@@ -117,11 +117,11 @@ def byte_fallback_bpe(class_name: str, *, special: tuple[str, ...] = (), **setti
         **settings,
     }
     tokenizer_class = _fast_class(class_name)
-    if _takes_vocabulary(tokenizer_class):
-        return tokenizer_class(vocab=_numbered(tokens), merges=merges, **settings)
+    if takes_vocabulary(tokenizer_class):
+        return tokenizer_class(vocab=numbered(tokens), merges=merges, **settings)
     from tokenizers import Tokenizer, decoders, models, normalizers
 
-    backend = Tokenizer(models.BPE(vocab=_numbered(tokens), merges=merges, fuse_unk=True, byte_fallback=True))
+    backend = Tokenizer(models.BPE(vocab=numbered(tokens), merges=merges, fuse_unk=True, byte_fallback=True))
     backend.normalizer = normalizers.Sequence([normalizers.Prepend(space), normalizers.Replace(" ", space)])
     backend.decoder = decoders.Sequence(
         [decoders.Replace(space, " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
@@ -137,7 +137,7 @@ def letters(class_name: str, *, special: tuple[str, ...], delimiter: str = "|", 
     tokens = [*special, delimiter, *alphabet, "'"]
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "vocab.json")
-        file.write_text(json.dumps(_numbered(tokens)), encoding="utf-8")
+        file.write_text(json.dumps(numbered(tokens)), encoding="utf-8")
         return getattr(transformers, class_name)(vocab_file=str(file), model_max_length=MODEL_MAX_LENGTH, **settings)
 
 
@@ -148,16 +148,16 @@ def _fast_class(class_name: str) -> Any:
     return getattr(transformers, f"{class_name}Fast", None) or getattr(transformers, class_name)
 
 
-def _takes_vocabulary(tokenizer_class: Any) -> bool:
+def takes_vocabulary(tokenizer_class: Any) -> bool:
     """Whether a tokenizer class takes a vocabulary as an object, as in transformers 5; those of 4.57 read files."""
     return "vocab" in inspect.signature(tokenizer_class.__init__).parameters
 
 
-def _numbered(tokens: list[str]) -> dict[str, int]:
+def numbered(tokens: list[str]) -> dict[str, int]:
     return {token: number for number, token in enumerate(dict.fromkeys(tokens))}
 
 
-def _merges(words: list[str] | list[list[str]]) -> list[tuple[str, str]]:
+def merges_of(words: list[str] | list[list[str]]) -> list[tuple[str, str]]:
     """Give the merges that build each word from its left end, so that a prefix shared by two words is built once."""
     merges: dict[tuple[str, str], None] = {}
     for word in words:
@@ -171,10 +171,10 @@ def _merges(words: list[str] | list[list[str]]) -> list[tuple[str, str]]:
 def _from_merges(class_name: str, tokens: list[str], merges: list[tuple[str, str]], settings: dict[str, Any]) -> Any:
     settings = {"model_max_length": MODEL_MAX_LENGTH, **settings}
     tokenizer_class = _fast_class(class_name)
-    if _takes_vocabulary(tokenizer_class):
-        return tokenizer_class(vocab=_numbered(tokens), merges=merges, **settings)
+    if takes_vocabulary(tokenizer_class):
+        return tokenizer_class(vocab=numbered(tokens), merges=merges, **settings)
     with tempfile.TemporaryDirectory() as folder:
         vocab_file, merges_file = Path(folder, "vocab.json"), Path(folder, "merges.txt")
-        vocab_file.write_text(json.dumps(_numbered(tokens)), encoding="utf-8")
+        vocab_file.write_text(json.dumps(numbered(tokens)), encoding="utf-8")
         merges_file.write_text("#version: 0.2\n" + "\n".join(map(" ".join, merges)) + "\n", encoding="utf-8")
         return tokenizer_class(vocab_file=str(vocab_file), merges_file=str(merges_file), **settings)
