@@ -14,8 +14,17 @@ from pipesmith.pipelines.errors import PipelineLoadError
 PIN = 'pip install "transformers<5"'
 PIN_WITH_TENSORFLOW = f"{PIN} tensorflow-cpu, and pip install --no-deps tf-keras"
 _LIBRARIES = ("transformers", "huggingface_hub")
-# The tasks that 5 has removed and pipesmith has not, by the start of the names of their classes and files.
-REMOVED_TASKS = {"ImageToImage": "image-to-image", "Conversation": "conversational"}
+# The tasks that 5 has removed, by the start of the names of their classes, their files and what these hold.
+REMOVED_TASKS = {
+    "Text2Text": "text2text-generation",
+    "Summarization": "summarization",
+    "Translation": "translation",
+    "QuestionAnswering": "question-answering",
+    "VisualQuestionAnswering": "visual-question-answering",
+    "ImageToImage": "image-to-image",
+    "ImageToText": "image-to-text",
+    "Conversation": "conversational",
+}
 
 
 # What subclasses of transformers' classes in code for 4 call on themselves, and find no longer.
