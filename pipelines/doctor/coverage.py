@@ -27,7 +27,7 @@ class Row:
 SEEN: dict[int, Row] = {
     1: Row("Pipeline.framework", ("framework",), ("PS101",)),
     2: Row("TF class names, is_tf_available", ("TensorFlow names", "is_tf_available"), ("PS102", "PS103")),
-    3: Row("removed tasks: classes, modules, names", (), ("PS104", "PS105")),
+    3: Row("removed tasks: classes, modules, names", ("removed tasks",), ("PS104", "PS105")),
     4: Row(
         "moved and private helpers",
         ("modeling_utils", "deepspeed", "AdamW", "HUGGINGFACE_CO_RESOLVE_ENDPOINT"),
