@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -27,6 +28,7 @@ from pipesmith.pipelines.testing.tiny_parts import (
 
 MAX_PARAMETERS = 5_000_000  # counted before anything is allocated
 LABELS = 3  # two are not saved, being the default, and some classes have another one
+SOUND = ("input_values", "input_features")
 REDUCTIONS = 12  # of the largest parameter, before a config is given up
 
 
@@ -153,19 +155,24 @@ def _parts(model_class: Any, model: Any, config: Any, tokenizer: Any) -> dict[st
     """Make the parts that the main input of a model needs, or the name of the class asked for."""
     if "Image" in model_class.__name__ and "Text" not in model_class.__name__:
         return {"image_processor": image_processor_for(config)}
-    takes = inspect.signature(model.forward).parameters
-    main = model.main_input_name
-    if main not in takes and "input_features" in takes:
-        main = "input_features"  # Wav2Vec2-BERT names its input after its parent's
+    main = _main_input(model)
+    hears = re.search("CTC|Speech", model_class.__name__) is not None  # and writes: its pipeline wants both parts
     parts: dict[str, Any] = {}
-    if tokenizer is not None and main not in ("pixel_values", "input_values", "input_features"):
+    if tokenizer is not None and (hears or main not in ("pixel_values", *SOUND)):
         strip_names(tokenizer, model)
         parts["tokenizer"] = tokenizer
-    if main == "pixel_values" or (main not in ("input_ids",) and "pixel_values" in takes):
+    if main == "pixel_values":
         parts["image_processor"] = image_processor_for(config)
-    if main in ("input_values", "input_features"):
+    if hears or main in SOUND:
         parts["feature_extractor"] = feature_extractor_for(config, main)
     return parts
+
+
+def _main_input(model: Any) -> str:
+    """Name what a model reads; Wav2Vec2-BERT names its input after its parent's."""
+    takes = inspect.signature(model.forward).parameters
+    main = str(model.main_input_name)
+    return "input_features" if main not in takes and "input_features" in takes else main
 
 
 def _try_out(model: Any, parts: dict[str, Any]) -> None:
@@ -178,8 +185,10 @@ def _try_out(model: Any, parts: dict[str, Any]) -> None:
     import numpy
     import torch
 
-    if "tokenizer" in parts:
+    if "tokenizer" in parts and _main_input(model) not in SOUND:
         inputs = parts["tokenizer"](SAMPLE, padding=True, return_tensors="pt")
+        if "bbox" in inspect.signature(model.forward).parameters:
+            inputs["bbox"] = torch.zeros((*inputs["input_ids"].shape, 4), dtype=torch.long)
     elif "image_processor" in parts:
         inputs = parts["image_processor"](images=sample_images(), return_tensors="pt")
     else:

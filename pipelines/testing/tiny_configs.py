@@ -126,7 +126,7 @@ class Fields:
         return [self, *(inner for nested in self.nested.values() for inner in nested.tree())]
 
     def arguments(self) -> dict[str, Any]:
-        """What to call the config class with; a nested one in full, since its class has other defaults than its parent."""
+        """What to call the config class with; a nested one in full: its class has other defaults than its parent."""
         given = {name: self.values[name] for name in self.changed}
         for name, nested in self.nested.items():
             full = {key: value for key, value in nested.values.items() if value is not None}
@@ -139,7 +139,7 @@ def read_fields(config: Any) -> Fields:
     arguments = inspect.signature(type(config).__init__).parameters
     values, nested = {}, {}
     for name, value in vars(config).items():
-        if name not in arguments or name in INHERITED:
+        if name in INHERITED or (name not in arguments and name not in INHERITED_IDS):
             continue
         if hasattr(value, "to_dict"):
             nested[name] = read_fields(value)
@@ -148,6 +148,8 @@ def read_fields(config: Any) -> Fields:
     return Fields(type(config), values, nested, bool(getattr(config, "is_encoder_decoder", False)))
 
 
+# arguments of every config in transformers 4, which its classes do not name
+INHERITED_IDS = {"bos_token_id", "eos_token_id", "pad_token_id", "sep_token_id", "decoder_start_token_id"}
 # arguments of every config, which say nothing about its size
 INHERITED = {
     "architectures", "chunk_size_feed_forward", "dtype", "id2label", "label2id", "name_or_path", "output_attentions",

@@ -44,6 +44,7 @@ EXCEPTIONS: dict[str, tuple[dict[str, Any], str]] = {
         {"num_layers_per_stack": 2, "num_hidden_layers": 16},
         "layers are counted once a cycle: 2 layers, 2 outer cycles, 3 inner ones and one more",
     ),
+    "jamba": ({"use_mamba_kernels": False}, "transformers 4 takes the kernels for granted, which want a GPU"),
     "layoutlmv3": (
         {"coordinate_size": 12, "shape_size": 8},
         "four coordinates and two shapes side by side are the width",
@@ -75,6 +76,7 @@ EXCEPTIONS: dict[str, tuple[dict[str, Any], str]] = {
         {"enable_shape": False, "enable_pronunciation": False},
         "generation does not carry shapes and sounds along",
     ),
+    "transfo-xl": ({"cutoffs": [100, 200]}, "the vocabulary is cut into parts by rank"),
     "vibevoice_asr": (
         {
             "acoustic_tokenizer_encoder_config.num_filters": 2,
@@ -84,8 +86,12 @@ EXCEPTIONS: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "xmod": ({"default_language": "en_XX"}, "without a language it has no adapter to use"),
     "zamba": (
-        {"layers_block_type": ["linear_attention", "hybrid", "linear_attention", "hybrid"], "num_hidden_layers": 4},
-        "hybrid layers share weights, so there are two",
+        {
+            "layers_block_type": ["linear_attention", "hybrid", "linear_attention", "hybrid"],
+            "num_hidden_layers": 4,
+            "use_mamba_kernels": False,
+        },
+        "hybrid layers share weights, so there are two; the kernels as for Jamba",
     ),
 }
 EXCEPTIONS["dots3_note"] = (

@@ -103,8 +103,8 @@ def _from_vocabulary(own: Any) -> Any:
     if kind == "BPE":
         space = "▁" if _marks_spaces(empty) else "Ġ"
         merges = merges_of([space + word for word in WORDS])
-        pieces = [*special, *_alphabet(space), *(left + right for left, right in merges)]
-        return own(vocab=numbered(pieces), merges=merges, **settings)
+        tokens = [*special, *_alphabet(space), *(left + right for left, right in merges)]
+        return own(vocab=numbered(tokens), merges=merges, **settings)
     return own(vocab=numbered([*special, *_words()]), **settings)
 
 
@@ -353,5 +353,5 @@ def strip_names(tokenizer: Any, model: Any) -> None:
 
 def missing_library(error: BaseException) -> str | None:
     """Return the library that an ImportError of transformers asks for."""
-    match = re.search(r"requires the (?:following )?(\w+) library|[Nn]o module named '(\w+)", str(error))
+    match = re.search(r"requires the (?:following )?([\w-]+) library|[Nn]o module named '(\w+)", str(error))
     return (match.group(1) or match.group(2)).lower() if match else None

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from pipesmith.pipelines.errors import PipelineLoadError
 from pipesmith.pipelines.testing.tiny_models import MissingLibraryError, tiny_architectures, tiny_model, without_bars
 
 if TYPE_CHECKING:
@@ -101,20 +102,24 @@ def run_on_architectures(
     from dataclasses import replace
 
     from pipesmith.pipelines.project import find_project
+    from pipesmith.pipelines.source import ClassReference
     from pipesmith.pipelines.targets import LoadOptions, Target, resolve
+    from pipesmith.pipelines.user_code import load_class
 
     entry = resolve(task, LoadOptions(), find_project(), to_run=True).entry if isinstance(task, str) else task
     if model_class is not None:
-        name = model_class if isinstance(model_class, str) else model_class.__name__
-        entry = replace(entry, pt_model=(name,))
+        entry = replace(entry, pt_model=(model_class,))
+    if not entry.pt_model:
+        raise PipelineLoadError(f"{entry.task} names no model class.", hint="Give model_class.")
     first = entry.pt_model[0]
-    for model_type in tiny_architectures(first) if architectures is None else architectures:
-        yield _run(Target(entry), str(first), model_type, examples, parameters, directory)
+    name = load_class(first) if isinstance(first, ClassReference) else first
+    for model_type in tiny_architectures(name) if architectures is None else architectures:
+        yield _run(Target(entry), name, model_type, examples, parameters, directory)
 
 
 def _run(
     target: Any,
-    model_class: str,
+    model_class: str | type,
     model_type: str,
     examples: Sequence[Any] | Callable[[Any], Sequence[Any]],
     parameters: Mapping[str, Any] | None,
@@ -155,7 +160,7 @@ def _dataset(rows: list[Any]) -> Any:
     """The rows as a dataset, the form in which every pipeline takes them one by one."""
     from torch.utils.data import Dataset
 
-    class Rows(Dataset[Any]):
+    class Rows(Dataset[Any]):  # type: ignore[misc]  # torch is untyped here
         def __len__(self) -> int:
             return len(rows)
 
