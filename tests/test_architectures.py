@@ -75,7 +75,7 @@ SAMPLE = {
     "AutoModelForSequenceClassification": ["deberta", "mamba", "mixtral", "reformer", "funnel", "mbart", "canine"],
     "AutoModelForTokenClassification": ["bloom", "longformer"],
     "AutoModelForMaskedLM": ["albert", "xlm"],
-    "AutoModelForImageClassification": ["resnet", "swin", "imagegpt"],
+    "AutoModelForImageClassification": ["resnet", "swin", "pvt"],
     "AutoModelForAudioClassification": ["wav2vec2-bert", "audio-spectrogram-transformer"],
     "AutoModelForCausalLM": ["mamba", "deepseek_v3", "gemma3", "jamba", "rwkv", "gpt_neo", "xglm"],
     "AutoModelForSeq2SeqLM": ["pegasus", "marian"],

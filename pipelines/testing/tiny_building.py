@@ -153,9 +153,12 @@ def _ends_rows(config_class: Any) -> bool:
 
 def _parts(model_class: Any, model: Any, config: Any, tokenizer: Any) -> dict[str, Any]:
     """Make the parts that the main input of a model needs, or the name of the class asked for."""
-    if "Image" in model_class.__name__ and "Text" not in model_class.__name__:
-        return {"image_processor": image_processor_for(config)}
     main = _main_input(model)
+    if "Image" in model_class.__name__ and "Text" not in model_class.__name__:
+        parts = {"image_processor": image_processor_for(config)}
+        if hasattr(config, "image_token_index"):  # ShieldGemma asks a text about an image
+            parts["tokenizer"] = tokenizer
+        return parts
     hears = re.search("CTC|Speech", model_class.__name__) is not None  # and writes: its pipeline wants both parts
     parts: dict[str, Any] = {}
     if tokenizer is not None and (hears or main not in ("pixel_values", *SOUND)):
@@ -186,7 +189,15 @@ def _try_out(model: Any, parts: dict[str, Any]) -> None:
     import torch
 
     if "tokenizer" in parts and _main_input(model) not in SOUND:
-        inputs = parts["tokenizer"](SAMPLE, padding=True, return_tensors="pt")
+        tokenizer = parts["tokenizer"]
+        tokenizer.padding_side = "right" if model.config.is_encoder_decoder or not model.can_generate() else "left"
+        texts = SAMPLE
+        if "image_processor" in parts:
+            image = tokenizer.convert_ids_to_tokens(model.config.image_token_index) * model.config.mm_tokens_per_image
+            texts = [image + text for text in SAMPLE]
+        inputs = tokenizer(texts, padding=True, return_tensors="pt")
+        if "image_processor" in parts:
+            inputs |= parts["image_processor"](images=sample_images(), return_tensors="pt")
         if "bbox" in inspect.signature(model.forward).parameters:
             inputs["bbox"] = torch.zeros((*inputs["input_ids"].shape, 4), dtype=torch.long)
     elif "image_processor" in parts:

@@ -1,4 +1,4 @@
-"""What no rule reaches: settings of single architectures, each with its reason, and those that cannot be built.
+"""What no rule reaches: settings of single architectures, each with its reason.
 
 Data only; `tiny_building.py` reads it.
 """
@@ -76,6 +76,10 @@ EXCEPTIONS: dict[str, tuple[dict[str, Any], str]] = {
         {"enable_shape": False, "enable_pronunciation": False},
         "generation does not carry shapes and sounds along",
     ),
+    "shieldgemma2": (
+        {"mm_tokens_per_image": 49, "yes_token_index": 1, "no_token_index": 2},
+        "the default pools 14 patches a side into 16; the two answers are no fields of its config class",
+    ),
     "transfo-xl": ({"cutoffs": [100, 200]}, "the vocabulary is cut into parts by rank"),
     "vibevoice_asr": (
         {
@@ -103,7 +107,7 @@ EXCEPTIONS["qwen4_exp"] = (
     EXCEPTIONS["qwen4_exp_text"][1],
 )
 
-# Settings of an image processor, a feature extractor or a tokenizer's files.
+# By architecture: settings of its image processor, and the reason.
 IMAGE_PROCESSORS: dict[str, tuple[dict[str, Any], str]] = {
     "imagegpt": (
         {"clusters": [[n / 255.5 - 1] * 3 for n in range(512)], "size": {"height": 32, "width": 32}},
