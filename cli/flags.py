@@ -87,7 +87,7 @@ class TaskCommand(TyperCommand):
         if line.task is None or line.unknown_before_task:
             return super().parse_args(ctx, ["--help"] if line.mentions_help else args)
         if not {"--verbose", "-v"} & set(args):
-            quiet.before_imports()
+            quiet.before_imports(tensorflow=line.value("--framework") == "tf")
         request = request_task(line.task, line.load_options(), to_run=not line.mentions_help)
         parsed = line.parse(flags_of(request.signature, line.general), request)
         if parsed is None:

@@ -25,6 +25,13 @@ class Quoting(str, Enum):
     none = "none"
 
 
+class Framework(str, Enum):
+    """Whose model runs."""
+
+    pt = "pt"
+    tf = "tf"
+
+
 class OnError(str, Enum):
     """What a failed row does."""
 

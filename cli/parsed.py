@@ -13,7 +13,7 @@ import typer
 
 from pipesmith.cli import output
 from pipesmith.cli.flags import merge, parse_object, parse_settings, task_request
-from pipesmith.cli.options import OnError, Quoting, RowFormat
+from pipesmith.cli.options import Framework, OnError, Quoting, RowFormat
 from pipesmith.pipelines.errors import ParameterError
 
 if TYPE_CHECKING:  # imported where a task is run: `pipe --help` needs none of it
@@ -36,6 +36,7 @@ def load_options(ctx: typer.Context) -> LoadOptions:
 
     return LoadOptions(
         **_given(ctx, "model", "revision", "pt_model", "device", "dtype", task="task_name", compiled="compile_model"),
+        framework=Framework(ctx.params.get("framework") or "pt").value,
         **_given(ctx, "trust_remote_code", "allow_random_weights"),
         model_kwargs=parse_object(ctx.params["model_kwargs"], "--model-kwargs"),
         init=parse_settings(ctx.params["init"] or [], "--init"),

@@ -86,7 +86,8 @@ class Progress:
 
     def batches(self, done: Statistics, pipe: Any) -> str:
         """Return one sentence on how rows were batched, and in what the model ran."""
-        where = f"{str(getattr(pipe.model, 'dtype', '')).removeprefix('torch.')} on {pipe.device}"
+        device = {-1: "cpu", 0: "gpu"}.get(pipe.device, pipe.device)  # of TensorFlow it is a number
+        where = f"{str(getattr(pipe.model, 'dtype', '')).removeprefix('torch.')} on {device}"
         if done.batches in (0, done.rows):
             return f"Row by row; {where}."
         unit = "tokens" if done.tokens else "rows"

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pipesmith.cli.options import BATCHES, ERRORS, FILES, MODEL, RESULTS, ROWS, OnError, Quoting
+from pipesmith.cli.options import BATCHES, ERRORS, FILES, MODEL, RESULTS, ROWS, Framework, OnError, Quoting
 
 
 def _complete_formats(incomplete: str) -> list[str]:
@@ -275,6 +275,14 @@ NumWorkersOpt = Annotated[
         help="Processes that preprocess, where that is slower than the model.",
         rich_help_panel=BATCHES,
         show_default=False,
+    ),
+]
+FrameworkOpt = Annotated[
+    Framework,
+    typer.Option(
+        "--framework",
+        help="tf runs a TensorFlow model, from TensorFlow's weights or PyTorch's: with transformers 4.",
+        rich_help_panel=MODEL,
     ),
 ]
 CompileOpt = Annotated[

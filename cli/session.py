@@ -236,6 +236,8 @@ class RunSession:
         # A download shows its own progress.
         with output.status(f"Loading {self.name} ...", hidden=self._is_remote()), _no_garbage_collection():
             if not self.verbose:
+                if self.loading.framework == "tf":
+                    quiet.tensorflow()
                 quiet.transformers()
             return load(self.request.target, self.loading)
 

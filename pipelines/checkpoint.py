@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipesmith.pipelines.compat.table import needed
 from pipesmith.pipelines.entries import PipelineEntry, Place, default_model
 from pipesmith.pipelines.errors import PipelineLoadError, TaskNotFoundError
 from pipesmith.pipelines.source import ClassReference, module_file, parse
@@ -140,13 +141,29 @@ def holds_weights(checkpoint: Checkpoint) -> bool:
     return any((checkpoint.folder / name).exists() for name in (*_TORCH_WEIGHTS, *_OTHER_WEIGHTS))
 
 
-def check_weights(checkpoint: Checkpoint) -> None:
-    """Refuse a folder without PyTorch weights, or with a damaged header, before a model starts at random.
+def framework_of_weights(checkpoint: Checkpoint) -> str:
+    """Return "tf" for a folder whose weights are TensorFlow's alone, else "pt"."""
+    tensors = checkpoint.folder / "model.safetensors"
+    if tensors.exists():
+        return "tf" if _safetensors_format(tensors) == "tf" else "pt"
+    if any((checkpoint.folder / name).exists() for name in _TORCH_WEIGHTS):
+        return "pt"
+    return "tf" if any((checkpoint.folder / name).exists() for name in _OTHER_WEIGHTS if name[0] == "t") else "pt"
+
+
+def check_weights(checkpoint: Checkpoint, framework: str = "pt") -> None:
+    """Refuse a folder without weights for a framework, or with a damaged header, before a model starts at random.
+
+    Args:
+        checkpoint: the folder.
+        framework: "pt", or "tf", which takes PyTorch's as well.
 
     Raises:
         PipelineLoadError: no weights, weights of another framework, or a safetensors file cut short.
     """
     folder = checkpoint.folder
+    if framework == "tf" and framework_of_weights(checkpoint) == "tf":
+        return
     if not any((folder / name).exists() for name in _TORCH_WEIGHTS):
         for name, framework in _OTHER_WEIGHTS.items():
             if (folder / name).exists():
@@ -162,6 +179,8 @@ def check_weights(checkpoint: Checkpoint) -> None:
 
 
 def _refuse_framework(file: Path, framework: str) -> None:
+    if framework == "TensorFlow" and not needed():
+        raise PipelineLoadError(f"{file} holds TensorFlow weights.", hint="Run them as such: --framework tf")
     raise PipelineLoadError(
         f"{file} holds {framework} weights, which transformers 5 cannot load.",
         hint="Convert them once with transformers 4: AutoModel.from_pretrained(DIR, "

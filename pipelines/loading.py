@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipesmith.pipelines import compat, trust
+from pipesmith.pipelines import compat, tensorflow, trust
 from pipesmith.pipelines.checkpoint import (
     Checkpoint,
     check_weights,
@@ -55,6 +55,8 @@ def load(target: Target, options: LoadOptions) -> Any:
     Raises:
         PipelineLoadError, UntrustedCodeError: the class, the checkpoint or one of its parts cannot be loaded.
     """
+    if options.framework == "tf":
+        tensorflow.prepare(options.dtype, options.compiled)
     _import_libraries()
     for text in target.notes:
         options.notify(text)
@@ -72,7 +74,7 @@ def load(target: Target, options: LoadOptions) -> Any:
             f"The weights of {checkpoint.name} are not in the cache, and the Hub was not asked.",
             hint="Run once without --offline and HF_HUB_OFFLINE.",
         )
-    check_weights(checkpoint)
+    check_weights(checkpoint, options.framework)
     prepare_remote_code(
         code_modules(checkpoint), checkpoint.folder, code_revision=code_revision, token=options.access.token
     )
@@ -85,6 +87,8 @@ def load(target: Target, options: LoadOptions) -> Any:
     parts = _load_parts(pipeline_class, checkpoint, options.init, arguments)
     compat.adapt_parts(pipeline_class, live_model, parts, options.model_kwargs)
     pipe = _construct(pipeline_class, entry, live_model, parts, options)
+    if options.framework == "tf":
+        return pipe
     if options.dtype == "float16" and pipe.device.type == "cpu":
         raise ParameterError(
             "float16 on a processor is slower than float32 and less exact.", hint="Use --dtype bfloat16, or a GPU."
@@ -250,7 +254,9 @@ def _load_model(entry: PipelineEntry, checkpoint: Checkpoint, options: LoadOptio
     folder = str(checkpoint.folder)
     with _failing(f"The configuration of {checkpoint.name}"):
         config = AutoConfig.from_pretrained(folder, **trusted)
-    classes = [load_model_class(name, entry) for name in entry.pt_model] or _architecture_classes(config)
+    in_tensorflow = options.framework == "tf"
+    names = tensorflow.model_classes(entry) if in_tensorflow else entry.pt_model
+    classes = [load_model_class(name, entry) for name in names] or _architecture_classes(config)
     if not classes:
         raise PipelineLoadError(f"{entry.task} names no model class.", hint="Name one with --pt-model.")
     taken = [candidate for candidate in classes if _takes(candidate, config)]
@@ -262,7 +268,8 @@ def _load_model(entry: PipelineEntry, checkpoint: Checkpoint, options: LoadOptio
         )
     for key in _SET_BY_US & set(options.model_kwargs):
         raise ParameterError(f"model_kwargs: {key} is set already.", hint="--revision and --trust-remote-code set it.")
-    arguments = {"dtype": _dtype(options.dtype), **options.model_kwargs}
+    own = tensorflow.loading_arguments(checkpoint) if in_tensorflow else {"dtype": _dtype(options.dtype)}
+    arguments = {**own, **options.model_kwargs}
     first_error: Exception | None = None
     for candidate in taken:
         try:
@@ -429,7 +436,11 @@ def _may_hold(checkpoint: Checkpoint, files: Sequence[str]) -> bool:
 def _construct(
     pipeline_class: type[Any], entry: PipelineEntry, model: Any, parts: Mapping[str, Any], options: LoadOptions
 ) -> Any:
-    arguments = {"device": _device(options.device), **parts, **compat.init_arguments(pipeline_class, options.init)}
+    arguments = {**parts, **compat.init_arguments(pipeline_class, options.init)}
+    if options.framework == "tf":
+        arguments |= {"device": tensorflow.device(options.device), "framework": "tf"}
+    else:
+        arguments = {"device": _device(options.device), **arguments}
     for name in ("model", "task"):
         if name in options.init:
             raise ParameterError(
@@ -508,6 +519,7 @@ def pipeline(
     allow_random_weights: bool = False,
     model_kwargs: Mapping[str, Any] | None = None,
     pt_model: str | None = None,
+    framework: str = "pt",
     token: str | None = None,
     local_files_only: bool = False,
     **init: Any,
@@ -524,6 +536,7 @@ def pipeline(
         allow_random_weights: whether weights that the checkpoint lacks may start at random.
         model_kwargs: passed on to the model's from_pretrained.
         pt_model: the model class of a file's pipeline that has no entry.
+        framework: "pt", or "tf" for a TensorFlow model, with transformers 4.
         token: for the Hub; huggingface_hub's login if None.
         local_files_only: whether the Hub may only be read from the cache.
         **init: parameters of the pipeline, a live tokenizer or processor, and further arguments of its `__init__`.
@@ -543,6 +556,7 @@ def pipeline(
         dtype=dtype,
         model_kwargs=model_kwargs or {},
         init=init,
+        framework=framework,
         trust_remote_code=trust_remote_code,
         allow_random_weights=allow_random_weights,
         access=HubAccess(token, local_files_only),

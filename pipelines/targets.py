@@ -37,6 +37,7 @@ class LoadOptions:
         trust_remote_code: whether code that the checkpoint brings may run.
         allow_random_weights: whether a model may start with newly initialised weights.
         compiled: whether the model is compiled with torch.compile.
+        framework: "pt", or "tf" for TensorFlow, which transformers 4 has.
         access: how the Hub is reached.
         notify: told what a person should know, such as the commit that runs.
     """
@@ -52,6 +53,7 @@ class LoadOptions:
     trust_remote_code: bool = False
     allow_random_weights: bool = False
     compiled: bool = False
+    framework: str = "pt"
     access: HubAccess = field(default_factory=HubAccess)
     notify: Callable[[str], None] = lambda text: None
 

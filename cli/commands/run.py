@@ -63,6 +63,7 @@ def run(
     init: opt.InitOpt = None,
     device: options.DeviceOpt = None,
     dtype: opt.DtypeOpt = "auto",
+    framework: opt.FrameworkOpt = options.Framework.pt,
     model_kwargs: opt.ModelKwargsOpt = None,
     compile_model: opt.CompileOpt = False,
     trust_remote_code: opt.TrustOpt = False,

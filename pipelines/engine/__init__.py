@@ -15,6 +15,7 @@
     padding.py       what padding does to outputs, and how it is taken off
     weight.py        fewer rows at once where results are large
     openmp.py        threads of torch that would stand in each other's way
+    tensors.py       pipelines of TensorFlow
     alone.py         row by row, for classes that cannot be batched
     failures.py      why a row failed
 
@@ -24,6 +25,7 @@ Not here: reading inputs, progress, writing. Those live on the caller's side.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable
+from dataclasses import replace
 from itertools import chain
 from typing import Any
 
@@ -58,6 +60,7 @@ def run(
     from pipesmith.pipelines.engine.alone import run_alone
     from pipesmith.pipelines.engine.batches import run_in_batches
     from pipesmith.pipelines.engine.entry import Entry
+    from pipesmith.pipelines.engine.tensors import is_tensorflow, stages_in_torch
 
     notify = notify or (lambda text: None)
     options = options or EngineOptions()
@@ -69,8 +72,11 @@ def run(
     else:
         return
     rows = chain([first], rows)
+    if options.num_workers and is_tensorflow(pipe):
+        notify("--num-workers has no effect here: TensorFlow does not live on in a process that is forked.")
+        options = replace(options, num_workers=0)
     if not options.is_deterministic and options.row_timeout is None:
-        with Entry(pipe) as entry:
+        with stages_in_torch(pipe), Entry(pipe) as entry:
             if entry.takes(first):
                 statistics = Statistics() if statistics is None else statistics
                 yield from run_in_batches(pipe, rows, entry, options, statistics, notify)

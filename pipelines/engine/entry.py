@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipesmith.pipelines.engine.rows import Row
+from pipesmith.pipelines.engine.tensors import is_tensorflow
 
 
 @dataclass(eq=False, slots=True)
@@ -44,10 +45,14 @@ class Entry:
 
     def __enter__(self) -> Entry:
         self._pipe.get_iterator = self._capture
+        if is_tensorflow(self._pipe):
+            self._pipe.iterate = lambda inputs, *stages: self._capture(inputs, 0, 1, *stages)
         return self
 
     def __exit__(self, *exception: object) -> None:
         del self._pipe.get_iterator
+        if is_tensorflow(self._pipe):
+            del self._pipe.iterate
 
     def takes(self, row: Row) -> bool:
         """Tell whether the class lets itself be entered; asked with the first row.

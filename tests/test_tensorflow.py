@@ -1,0 +1,126 @@
+"""TensorFlow models on transformers 4: the same results as PyTorch's, alone and in batches; on 5 a sentence."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support import Ran
+
+from pipesmith.pipelines import compat
+
+Process = Callable[..., Ran]
+PAIR = ["--second-text", "The firm bought its rival last year.", "The company acquired its competitor last year."]
+needs_tensorflow = pytest.mark.skipif(
+    compat.needed() or importlib.util.find_spec("tensorflow") is None, reason="needs transformers 4 and TensorFlow"
+)
+pytestmark = pytest.mark.both_lines
+
+
+def near(value: Any) -> Any:
+    """Make a result equal to one that is within 1e-4."""
+    if isinstance(value, float):
+        return pytest.approx(value, abs=1e-4)
+    if isinstance(value, dict):
+        return {key: near(item) for key, item in value.items()}
+    return [near(item) for item in value] if isinstance(value, list) else value
+
+
+@pytest.fixture
+def rows(folder: Path) -> Path:
+    """Pairs of several lengths; one is too long for the model."""
+    words = ["rain", "fell", "all", "day", "the", "bank", "closed", "early"]
+    lines = ["id,text,second_text"]
+    for number in range(60):
+        text = " ".join(words[(number + place) % 8] for place in range(1 + number % 11))
+        lines.append(f"{number},{text if number != 7 else 'rain ' * 600},{words[number % 8]} it is")
+    (folder / "pairs.csv").write_text("\n".join(lines) + "\n")
+    return folder / "pairs.csv"
+
+
+def read(file: Path) -> list[Any]:
+    return [json.loads(line) for line in file.read_text().splitlines()]
+
+
+@pytest.mark.skipif(not compat.needed(), reason="transformers 4 has TensorFlow models")
+def test_on_5_it_is_refused_with_two_ways_out(pipe: Process, folder: Path) -> None:
+    ran = pipe("run", "pair-classification", "--framework", "tf", *PAIR)
+    assert ran.code == 1 and "transformers 5 has no TensorFlow models" in ran.err
+    assert "Leave it out" in ran.err and "pip install 'pipesmith[tf]'" in ran.err and "Traceback" not in ran.err
+
+
+@needs_tensorflow
+def test_prints_what_pytorch_prints(pipe_process: Process) -> None:
+    line = ["run", "pair-classification", "--top-k", "2", *PAIR]
+    ran = pipe_process(*line, "--framework", "tf", USE_TF="1")
+    assert ran.code == 0 and ran.err == "", ran.err
+    assert ran.rows == near(pipe_process(*line).rows)
+
+
+@needs_tensorflow
+def test_rows_of_a_file_batches_order_errors(pipe_process: Process, rows: Path) -> None:
+    for framework in ("pt", "tf"):
+        line = ["run", "pair-classification", "--input", rows, "--output", f"{framework}.jsonl"]
+        ran = pipe_process(*line, "--framework", framework, "--batch-tokens", "256", cwd=rows.parent)
+        assert ran.code == 3 and "batches of up to 256 tokens" in ran.err, ran.err
+    found, wanted = read(rows.parent / "tf.jsonl"), read(rows.parent / "pt.jsonl")
+    assert [row["id"] for row in found] == [str(number) for number in range(60)]
+    assert [row["id"] for row in found if "error" in row] == ["7"]
+    assert [row["result"] for row in found] == near([row["result"] for row in wanted])
+
+
+@needs_tensorflow
+def test_resume_after_a_kill(rows: Path) -> None:
+    text = rows.read_text().splitlines()
+    rows.write_text("\n".join([text[0], *text[1:7] * 400]) + "\n")
+    line = [str(Path(sys.executable).with_name("pipe")), "run", "pair-classification", "--framework", "tf"]
+    line += ["--input", str(rows), "--output", "out.jsonl", "--batch-tokens", "64", "--window", "32"]
+    process = subprocess.Popen(line, cwd=rows.parent, env={**os.environ, "USE_TF": "1"}, stderr=subprocess.PIPE)
+    part = rows.parent / "out.jsonl.part"
+    while process.poll() is None and not (part.exists() and part.stat().st_size > 20_000):
+        time.sleep(0.05)
+    assert process.poll() is None, process.communicate()
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    done = subprocess.run([*line, "--resume"], cwd=rows.parent, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stderr
+    assert [row["id"] for row in read(rows.parent / "out.jsonl")] == [*"012345"] * 400
+
+
+@needs_tensorflow
+def test_weights_of_tensorflow(pipe_process: Process, folder: Path) -> None:
+    """A checkpoint that TensorFlow saved runs with --framework tf; without it its weights are refused."""
+    program = """
+    import sys
+    from transformers import AutoTokenizer, TFAutoModelForSequenceClassification
+    from pipesmith.pipelines.testing import tiny_model
+
+    tiny = tiny_model("AutoModelForSequenceClassification")
+    model = TFAutoModelForSequenceClassification.from_pretrained(tiny.path, from_pt=True)
+    for name, safe in (("safe", True), ("h5", False)):
+        model.save_pretrained(name, safe_serialization=safe)
+        tiny.tokenizer.save_pretrained(name)
+    tiny.model.save_pretrained("pt")
+    tiny.tokenizer.save_pretrained("pt")
+    """
+    import textwrap
+
+    command = [sys.executable, "-W", "ignore", "-c", textwrap.dedent(program)]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env={**os.environ, "USE_TF": "AUTO"})
+    assert done.returncode == 0, done.stderr
+    line = ["run", "text-classification", "two words", "--model"]
+    wanted = pipe_process(*line, "./pt", cwd=folder).rows
+    for name in ("safe", "h5"):
+        ran = pipe_process(*line, f"./{name}", "--framework", "tf", cwd=folder)
+        assert ran.rows == near(wanted), ran.err
+    refused = pipe_process(*line, "./safe", cwd=folder)
+    assert refused.code == 1 and "TensorFlow weights" in refused.err
