@@ -34,9 +34,10 @@ $(VENV4)/.installed: pyproject.toml constraints-4.txt
 	$(VENV4)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps tf-keras==2.21.0
 	@touch $@
 
-# Everything unsampled; run before a release, not in CI.
-test-all: $(VENV)/.installed-dev
+# Everything unsampled, on 5 and then on 4.57; run before a release, not in CI.
+test-all: $(VENV)/.installed-dev $(VENV4)/.installed
 	$(BIN)/python $(PYTEST) --slow $(PYTEST_ARGS)
+	$(VENV4)/bin/python $(PYTEST) --slow $(PYTEST_ARGS)
 
 # The lower bounds of pyproject.toml, in an environment of its own; run before a release.
 test-lowest:

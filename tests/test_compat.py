@@ -51,7 +51,7 @@ PIPELINE_REGISTRY.register_pipeline(
 def case_parameters() -> list[Any]:
     """All cases; those that run on 4.57 as they are written, and need nothing else, are for both lines."""
     return [
-        pytest.param(name, marks=[] if "on_4" in case or "needs" in case else [pytest.mark.both_lines])
+        pytest.param(name, marks=on_5 if "on_4" in case else [] if "needs" in case else pytest.mark.both_lines)
         for name, case in CASES.items()
     ]
 

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from pipesmith.pipelines.compat import needed
+
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -52,6 +54,7 @@ def rounded(text: str) -> str:
     return re.sub(r"(\.\d{5})\d+", r"\1", lines)
 
 
+@pytest.mark.skipif(not needed(), reason="recorded on transformers 5: tiny models are others on 4")
 @pytest.mark.parametrize("session", list(recorded_sessions()), ids=lambda session: session[0][0].split()[1])
 def test_recorded_session(session: Session, tmp_path: Path) -> None:
     for command, printed in session:

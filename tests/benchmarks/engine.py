@@ -9,8 +9,8 @@ each turn from another start. A ratio is the median of the ratios within a turn,
 does the same to both; min and max beside it say how noisy it was.
 
 Text is real and of mixed length: docstrings of the standard library and of installed packages, truncated to the model's
-limit. Pairs are MRPC's from the folder that PIPESMITH_MRPC names, else sentences of docstrings. Not a test: a time is
-never an assertion.
+limit. Pairs are MRPC's from the folder that PIPESMITH_MRPC names, else sentences of docstrings. `--only tensorflow`
+compares TensorFlow models, on transformers 4. Not a test: a time is never an assertion.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-os.environ.update(HF_HUB_OFFLINE="1", TOKENIZERS_PARALLELISM="false", USE_TF="0")
+os.environ.update(HF_HUB_OFFLINE="1", TOKENIZERS_PARALLELISM="false")
+os.environ["USE_TF"] = "AUTO" if "tensorflow" in sys.argv else "0"
 
 import numpy as np
 import torch
@@ -475,6 +476,30 @@ def overhead(*, quick: bool, runs: int) -> dict[str, Any]:
     return report
 
 
+def tensorflow(*, quick: bool, runs: int) -> dict[str, Any]:
+    """Compare the engine with transformers.pipeline(framework="tf"), which runs a TensorFlow model row by row."""
+    count = 100 if quick else 400
+    pipe = transformers.pipeline(
+        "text-classification", model=CHECKPOINT, framework="tf", dtype=None, device=-1, model_kwargs={"from_pt": True}
+    )
+    case = Case("tensorflow", "text-classification, MiniLM size", pipe, docstrings(count), {"truncation": True})
+
+    def theirs() -> None:
+        consume(pipe(list(case.inputs), **case.parameters), count)
+
+    def ours() -> None:
+        case.engine(pipe)
+
+    ours(), theirs()
+    times = in_turn({"ours": ours, "theirs": theirs}, runs)
+    found = ratio(times["ours"], times["theirs"])
+    print(
+        f"\ntensorflow: {case.about}, {count} rows, {runs} runs, the engine / transformers.pipeline(framework='tf')\n"
+        f"  rows/s {found['median']:.2f} times ({found['min']:.2f} to {found['max']:.2f})"
+    )
+    return {"rows": count, "rows_per_second": found}
+
+
 def processor_seconds(way: Way) -> tuple[float, float]:
     """Return the processor seconds of all threads, and the wall-clock seconds, of one run."""
     gc.collect()
@@ -560,6 +585,8 @@ def machine() -> dict[str, Any]:
 def chosen(only: Sequence[str]) -> Iterator[str]:
     """Yield what is to be measured."""
     names = [*CASES, "overhead", "memory"]
+    if getattr(transformers, "is_tf_available", bool)():
+        names.append("tensorflow")
     unknown = [name for name in only if name not in names]
     if unknown:
         raise SystemExit(f"There is no case {unknown[0]}: there are {', '.join(names)}.")
@@ -586,6 +613,8 @@ def main() -> None:
             found = overhead(quick=given.quick, runs=runs)
         elif name == "memory":
             found = memory(quick=given.quick)
+        elif name == "tensorflow":
+            found = tensorflow(quick=given.quick, runs=runs)
         else:
             found = run_case(name, quick=given.quick, runs=runs, generator=not (given.quick or given.lists))
         report["cases"][name] = found
