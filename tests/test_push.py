@@ -180,7 +180,7 @@ def test_two_classes_an_image_and_a_base_model(pipe: Pipe, folder: Path) -> None
 def test_output_that_differs_elsewhere_stops_the_push(pipe: Pipe, folder: Path) -> None:
     source = LENGTH_PIPELINE.replace("unit.upper() if loud", "unit + str(os.getpid()) if True")
     write(folder, {"pipelines/__init__.py": LENGTH_ENTRY, "pipelines/length.py": "import os\n" + source})
-    refused(pipe("push", "me/demo", "--model", "tiny", "--output-dir", "out"), "['length']", "here", "there")
+    refused(pipe("push", "me/demo", "--model", "tiny", "--output-dir", "out"), ".length", "here", "there")
     assert [path.name for path in folder.iterdir()] == ["pipelines"]
 
 
@@ -358,13 +358,16 @@ def test_what_cannot_be_pushed_is_refused_before_anything_is_loaded(
 
 
 @pytest.mark.both_lines
-def test_model_of_the_wrong_kind_failing_example_and_full_disk(pipe: Pipe, project: Path, folder: Path) -> None:
+def test_wrong_model_failing_example_broken_contract_and_full_disk(pipe: Pipe, project: Path, folder: Path) -> None:
     from pipesmith.pipelines.testing import tiny_model
 
     push = ["push", "me/demo", "--output-dir", "out"]
     vision = tiny_model("AutoModelForImageClassification").path
     refused(pipe(*push, "--model", vision), "vit", "AutoModelForSequenceClassification")
     refused(pipe(*push, "--model", "tiny", "--example", '{"text": 1}'), "length fails on the example", "--example")
+    broken = LENGTH_PIPELINE.replace('post["loud"] = loud', 'post["loudly"] = loud')
+    file = write(folder, {"pipelines/loud.py": broken}) / "pipelines" / "loud.py"
+    refused(pipe(*push, "--model", "tiny", "--task", file), "routes-parameters", "loudly", "loud.py:", "--skip-tests")
     resource = pytest.importorskip("resource")
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))  # the weights are larger

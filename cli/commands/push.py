@@ -32,6 +32,9 @@ def push(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would change, and upload nothing.", show_default=False)
     ] = False,
+    skip_tests: Annotated[
+        bool, typer.Option("--skip-tests", help="Publish what breaks the contract of pipelines.", show_default=False)
+    ] = False,
     private: Annotated[
         bool, typer.Option("--private", help="Make a new repository private.", rich_help_panel=UPLOAD)
     ] = False,
@@ -59,7 +62,7 @@ def push(
 ) -> None:
     """Publish a task with its code and a model: pipe push alice/demo --model tiny
 
-    First the folder is loaded by plain transformers in a fresh process and its output compared; a difference stops the
+    First the contract's quick checks run, then the folder is loaded by plain transformers in a fresh process and its output compared; a difference stops the
     push. After the upload the same is done from the Hub. Look first: pipe push alice/demo --model tiny --dry-run
     """
     from pipesmith.pipelines.hub import HubAccess
@@ -80,7 +83,7 @@ def push(
     with output.results_stream():
         if not verbose:
             quiet.transformers()
-        wanted = PushOptions(tuple(task or ()), example, license, output_dir, dry_run, space)
+        wanted = PushOptions(tuple(task or ()), example, license, output_dir, dry_run, skip_tests, space)
         done = publish(destination, wanted, loading, find_project(), output.note)
     if dry_run:
         output.print_table(["file", "bytes", ""], [[one.path, f"{one.size:,}", one.state] for one in done.changes])

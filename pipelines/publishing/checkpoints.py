@@ -59,10 +59,23 @@ def add_tasks(folder: Path, entries: Sequence[PipelineEntry]) -> Written:
                 f"{folder / 'config.json'} has the task {entry.task} for {held['impl']}; now it is to be {impl}.",
                 hint=f"First: pipe register --remove --task {entry.task} --checkpoint {folder}",
             )
-        custom[entry.task] = {"impl": impl, **_models(entry), "type": entry.type}
+        custom[entry.task] = task_info(entry, impl)
     texts = {folder / name: text for name, text in closure.files.items()}
     _check_places(checkpoint, set(sources), closure, texts)
     return _write(checkpoint, custom, texts, closure)
+
+
+def task_info(entry: PipelineEntry, impl: str) -> dict[str, Any]:
+    """Return what `custom_pipelines` says of a task.
+
+    Args:
+        entry: the task.
+        impl: module.Class, of a file beside config.json.
+
+    Raises:
+        PublishError: it runs on a model class that transformers lacks.
+    """
+    return {"impl": impl, **_models(entry), "type": entry.type}
 
 
 def remove_task(folder: Path, task: str) -> Written:

@@ -11,13 +11,14 @@ import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from pipesmith.pipelines.compat.saving import saving
 from pipesmith.pipelines.entries import ModelClass, PipelineEntry
 from pipesmith.pipelines.errors import ParameterError, PublishError
+from pipesmith.pipelines.publishing.checkpoints import task_info
 from pipesmith.pipelines.publishing.closure import Closure, import_closure
 from pipesmith.pipelines.publishing.requirements import Requirement
 from pipesmith.pipelines.source import ClassReference
@@ -184,15 +185,12 @@ class _Code:
         return f"{self._closure.modules[file]}.{name}"
 
     def _custom_pipelines(self) -> dict[str, Any]:
-        return {
-            entry.task: {
-                "impl": self._reference(*self._sources[entry.task]),
-                "pt": list(dict.fromkeys([*_names(entry.pt_model), *self._model_names])),
-                "tf": _names(entry.tf_model),  # transformers 4 asks for it
-                "type": entry.type,
-            }
-            for entry in self._entries
-        }
+        found = {}
+        for entry in self._entries:
+            names = tuple(dict.fromkeys([*_names(entry.pt_model), *self._model_names]))
+            named = replace(entry, pt_model=names, tf_model=tuple(_names(entry.tf_model)))
+            found[entry.task] = task_info(named, self._reference(*self._sources[entry.task]))
+        return found
 
 
 def _class_of(entry: PipelineEntry, pipe: Any) -> Any:

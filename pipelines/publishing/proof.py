@@ -7,22 +7,21 @@ The process has no pipesmith, no project and, for a repository, an empty cache. 
 from __future__ import annotations
 
 import json
-import math
 import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from pipesmith.pipelines.errors import PublishError
 from pipesmith.pipelines.hub import HubAccess
 from pipesmith.pipelines.publishing.example import Example
+from pipesmith.pipelines.testing.contract.comparing import difference
 
 _FRESH = Path(__file__).with_name("fresh.py")
 _PLAIN = Path(__file__).parent.parent / "plain.py"
-_TOLERANCE = 1e-4  # relative, and absolute for numbers near 0: outputs of one model on one machine agree far better
 
 
 def prove(
@@ -59,10 +58,12 @@ def prove(
             hint="It was loaded in a fresh process, without pipesmith and your project. --verbose shows the traceback.",
         ) from RuntimeError(found["trace"])
     for example, output in zip(examples, found["outputs"]):
-        difference = differs(example.output, output) if example.has_output else None
-        if difference is not None:
+        differs = difference(example.output, output) if example.has_output else None
+        if differs is not None:
+            where = f" at {differs.path}" if differs.path else ""
             raise PublishError(
-                f"{example.task} does not give in a fresh process what it gives here: {difference}.",
+                f"{example.task} does not give in a fresh process what it gives here{where}: "
+                f"{differs.expected} here, {differs.got} there.",
                 hint="Look for what its code reads besides its input: files of this machine, random numbers, the time.",
             )
 
@@ -116,38 +117,3 @@ def _environment(scratch: Path, access: HubAccess | None, cache: Path | None) ->
         if token:
             environment["HF_TOKEN"] = token
     return environment
-
-
-def differs(expected: Any, found: Any, place: str = "the output") -> str | None:
-    """Say where two plain outputs differ, None if they agree but for rounding.
-
-    Args:
-        expected: the live pipeline's.
-        found: that of the fresh process.
-        place: what the two are called.
-    """
-    if isinstance(expected, Mapping) and isinstance(found, Mapping):
-        if set(expected) != set(found):
-            return f"{place} has the keys {', '.join(sorted(expected))} here and {', '.join(sorted(found))} there"
-        pairs = [(expected[key], found[key], f"{place}[{key!r}]") for key in expected]
-    elif isinstance(expected, list) and isinstance(found, list):
-        if len(expected) != len(found):
-            return f"{place} has {len(expected)} items here and {len(found)} there"
-        pairs = [(one, other, f"{place}[{number}]") for number, (one, other) in enumerate(zip(expected, found))]
-    elif _same(expected, found):
-        return None
-    else:
-        return f"{place} is {_short(expected)} here and {_short(found)} there"
-    return next(filter(None, (differs(*pair) for pair in pairs)), None)
-
-
-def _same(expected: Any, found: Any) -> bool:
-    numbers = all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in (expected, found))
-    if numbers:
-        return math.isclose(expected, found, rel_tol=_TOLERANCE, abs_tol=_TOLERANCE)
-    return type(expected) is type(found) and bool(expected == found)
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:59]}…"

@@ -16,6 +16,7 @@ from typing import Any
 from pipesmith.pipelines import compat
 from pipesmith.pipelines.checkpoint import tasks_of_models
 from pipesmith.pipelines.declarations import transformers_declarations
+from pipesmith.pipelines.engine.openmp import release_threads
 from pipesmith.pipelines.entries import PipelineEntry
 from pipesmith.pipelines.errors import PublishError
 from pipesmith.pipelines.hub import hub_error, is_repo_id, retried
@@ -42,9 +43,12 @@ from pipesmith.pipelines.registry import entries_of_class
 from pipesmith.pipelines.signature import Signature, read_signature
 from pipesmith.pipelines.source import ClassReference
 from pipesmith.pipelines.targets import LoadOptions, Target, entry_of_transformers_class, model_names, resolve
+from pipesmith.pipelines.testing.contract import check_pipeline
 from pipesmith.pipelines.user_code import describe, user_frame
 
 _CARD = "README.md"
+# Checks of the contract that take a second; the proof is the one of what is saved.
+_QUICK_CHECKS = ("four-methods", "routes-parameters", "construction-equals-call", "defaults-stay", "no-state")
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,7 @@ class PushOptions:
         license: its short name on the Hub.
         output_dir: a folder to write instead of publishing.
         dry_run: whether to stop before the upload.
+        skip_tests: whether to publish what breaks the contract of pipelines.
         space: whether to publish a Space of the same name that runs it.
     """
 
@@ -65,6 +70,7 @@ class PushOptions:
     license: str | None = None
     output_dir: Path | None = None
     dry_run: bool = False
+    skip_tests: bool = False
     space: bool = False
 
 
@@ -311,7 +317,10 @@ def _stage(
     examples = []
     for pipe, entry in zip(pipes, entries):
         settings = project.tasks.get(entry.task) if project else None
-        examples.append(_run(pipe, Example(entry.task, inputs, settings.parameters if settings else {}), folder))
+        example = Example(entry.task, inputs, settings.parameters if settings else {})
+        examples.append(_run(pipe, example, folder))
+        if not options.skip_tests:  # the last that is done with it: the checks make generation brief
+            _check(pipe, example, folder)
     write_examples(examples, folder)
     return saved, examples
 
@@ -332,6 +341,19 @@ def _run(pipe: Any, example: Example, folder: Path) -> Example:
             hint="Name an input that it takes: --example TEXT, --example FILE or --example JSON",
         ) from error
     return replace(example, output=output, has_output=True)
+
+
+def _check(pipe: Any, example: Example, folder: Path) -> None:
+    """Refuse a pipeline that breaks the contract of pipelines, as far as it is quickly seen."""
+    release_threads()  # the checks are forks
+    inputs = [with_paths(example.inputs, folder)]
+    for result in check_pipeline(pipe, examples=inputs, parameters=example.parameters, only=_QUICK_CHECKS):
+        if result.outcome == "fail":
+            where = f" ({result.location})" if result.location else ""
+            raise PublishError(
+                f"{example.task} breaks the contract of pipelines, {result.name}: {result.reason.rstrip('.')}{where}.",
+                hint=f"{result.hint} To publish it as it is: --skip-tests",
+            )
 
 
 def _prove(folder: Path, examples: Sequence[Example], saved: SavedPipeline) -> None:
