@@ -149,7 +149,7 @@ def test_pushed_again_verified_and_run(commands: Callable[..., list[Ran]], hub: 
 
 @pytest.mark.slow
 @pytest.mark.both_lines
-def test_two_classes_an_image_and_a_base_model(pipe: Pipe, folder: Path) -> None:
+def test_two_classes_an_image_and_a_sound(pipe: Pipe, folder: Path) -> None:
     source = """
     from transformers import ImageClassificationPipeline
 
@@ -174,6 +174,11 @@ def test_two_classes_an_image_and_a_base_model(pipe: Pipe, folder: Path) -> None
     card = files["README.md"].decode()
     assert "hf_hub_download('me/two', 'example.png')" in card and "Parameters of `one`" in card
     assert "pipeline_tag: image-classification" in card and "example.png" in files
+    heard = "from transformers import AudioClassificationPipeline as Base\n\n\nclass HearPipeline(Base): pass\n"
+    hear = write(folder, {"hear.py": heard}) / "hear.py"
+    ran = pipe("push", "me/hear", "--model", "tiny", "--output-dir", "heard", "--task", hear)
+    assert ran.code == 0, ran.err
+    assert "soundfile.read(hf_hub_download('me/hear', 'example.wav')" in (folder / "heard" / "README.md").read_text()
 
 
 @pytest.mark.both_lines

@@ -62,8 +62,10 @@ def push(
 ) -> None:
     """Publish a task with its code and a model: pipe push alice/demo --model tiny
 
-    First the contract's quick checks run, then the folder is loaded by plain transformers in a fresh process and its output compared; a difference stops the
-    push. After the upload the same is done from the Hub. Look first: pipe push alice/demo --model tiny --dry-run
+    The contract's quick checks run first. Then plain transformers loads the folder in a fresh process, and its output
+    is compared: a difference stops the push. After the upload the same is done from the Hub.
+
+    Look first: pipe push alice/demo --model tiny --dry-run
     """
     from pipesmith.pipelines.hub import HubAccess
     from pipesmith.pipelines.project import find_project

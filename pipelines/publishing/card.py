@@ -149,12 +149,14 @@ def _example(facts: CardFacts) -> Mapping[str, Any]:
     example = facts.example
     task = [repr(example.task)] if len(facts.saved.tasks) > 1 else []
     inputs = _source(example.inputs, facts.repo_id)
+    sound = example.inputs.get("sound") if isinstance(example.inputs, dict) else None
     given = [inputs, *(f"{name}={value!r}" for name, value in example.parameters.items())]
     shown = pprint.pformat(_rounded(example.output), width=100, compact=True, sort_dicts=False).splitlines()
     return {
         "arguments": ", ".join([*task, f'model="{facts.repo_id}"']),
         "call": f"pipe({', '.join(given)})",
-        "needs_file": "hf_hub_download(" in inputs,
+        "sound": f"hf_hub_download({facts.repo_id!r}, {sound!r})" if sound else None,
+        "needs_file": bool(sound) or "hf_hub_download(" in inputs,
         "output": shown if len(shown) <= 20 else [*shown[:19], "..."],
     }
 
@@ -162,6 +164,8 @@ def _example(facts: CardFacts) -> Mapping[str, Any]:
 def _source(value: Any, repo_id: str) -> str:
     if isinstance(value, dict) and set(value) == {"file"}:
         return f"hf_hub_download({repo_id!r}, {value['file']!r})"
+    if isinstance(value, dict) and set(value) == {"sound"}:
+        return '{"raw": sound, "sampling_rate": rate}'
     if isinstance(value, dict):
         return "{" + ", ".join(f"{key!r}: {_source(item, repo_id)}" for key, item in value.items()) + "}"
     if isinstance(value, list):

@@ -17,6 +17,11 @@ from pipesmith.pipelines.errors import PublishError
 EXAMPLES_FILE = "example.json"
 _SENTENCE = "The company acquired its competitor last year."
 _RATE = 16_000  # Hz
+_OF_FFMPEG = (
+    "AudioClassificationPipeline",
+    "AutomaticSpeechRecognitionPipeline",
+    "ZeroShotAudioClassificationPipeline",
+)
 
 
 @dataclass(frozen=True)
@@ -25,7 +30,8 @@ class Example:
 
     Args:
         task: the task.
-        inputs: a JSON value, in which {"file": name} stands for the path of a file of the folder.
+        inputs: a JSON value, in which {"file": name} stands for the path of a file of the folder, and {"sound": name}
+            for its sound as transformers' own audio pipelines take it: they read files with ffmpeg alone.
         parameters: of the call.
         output: as plain JSON values; None if it was not run.
         has_output: whether it was run.
@@ -38,24 +44,31 @@ class Example:
     has_output: bool = False
 
 
-def example_inputs(given: str | None, kind: str, folder: Path) -> Any:
+def example_inputs(given: str | None, kind: str, folder: Path, pipeline_class: type) -> Any:
     """Return the inputs of the example, with {"file": name} for each file, which is put into the folder.
 
     Args:
         given: what --example says: a text, a path, or a JSON object or list; None for one that fits the task's type.
         kind: text, audio, image, video or multimodal.
         folder: where the repository's files are collected.
+        pipeline_class: what takes the input.
 
     Raises:
-        PublishError: a file cannot be read, or the type is one for which nothing can be made here.
+        PublishError: the JSON does not parse, or the type is one for which nothing can be made here.
     """
     if given is None:
-        return _made(kind, folder)
+        return _heard(_made(kind, folder), kind, pipeline_class)
     try:
         value = json.loads(given) if given.lstrip().startswith(("{", "[", '"')) else given
     except json.JSONDecodeError as error:
         raise PublishError(f"--example does not parse as JSON: {error.msg}.", hint="Quote it: '{...}'.") from error
-    return _copied(value, kind, folder)
+    return _heard(_copied(value, kind, folder), kind, pipeline_class)
+
+
+def _heard(value: Any, kind: str, pipeline_class: type) -> Any:
+    is_read_with_ffmpeg = any(owner.__name__ in _OF_FFMPEG for owner in pipeline_class.__mro__)
+    is_file = isinstance(value, dict) and set(value) == {"file"}
+    return {"sound": value["file"]} if kind == "audio" and is_file and is_read_with_ffmpeg else value
 
 
 def _copied(value: Any, kind: str, folder: Path) -> Any:
@@ -93,9 +106,14 @@ def _made(kind: str, folder: Path) -> Any:
 
 
 def with_paths(value: Any, folder: Path) -> Any:
-    """Return inputs with paths in the place of {"file": name}."""
+    """Return inputs with paths in the place of {"file": name}, and sounds in that of {"sound": name}."""
     if isinstance(value, dict) and set(value) == {"file"}:
         return str(folder / value["file"])
+    if isinstance(value, dict) and set(value) == {"sound"}:
+        import soundfile
+
+        sound, rate = soundfile.read(folder / value["sound"], dtype="float32")
+        return {"raw": sound, "sampling_rate": rate}
     if isinstance(value, dict):
         return {key: with_paths(item, folder) for key, item in value.items()}
     return [with_paths(item, folder) for item in value] if isinstance(value, list) else value

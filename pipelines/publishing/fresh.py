@@ -53,16 +53,26 @@ def answer(question: dict[str, Any]) -> dict[str, Any]:
 
 
 def located(value: Any, question: dict[str, Any]) -> Any:
-    """Put paths in the place of {"file": name}, which names a file of the folder or repository."""
+    """Put paths in the place of {"file": name}, a file of the folder or repository, and sounds of {"sound": name}."""
     if isinstance(value, dict) and set(value) == {"file"}:
-        if question["revision"] is None:
-            return str(Path(question["model"]) / value["file"])
-        from huggingface_hub import hf_hub_download
+        return path_of(value["file"], question)
+    if isinstance(value, dict) and set(value) == {"sound"}:
+        import soundfile
 
-        return hf_hub_download(question["model"], value["file"], revision=question["revision"])
+        sound, rate = soundfile.read(path_of(value["sound"], question), dtype="float32")
+        return {"raw": sound, "sampling_rate": rate}
     if isinstance(value, dict):
         return {key: located(item, question) for key, item in value.items()}
     return [located(item, question) for item in value] if isinstance(value, list) else value
+
+
+def path_of(name: str, question: dict[str, Any]) -> str:
+    """Return the path of a file; of a repository it is downloaded."""
+    if question["revision"] is None:
+        return str(Path(question["model"]) / name)
+    from huggingface_hub import hf_hub_download
+
+    return hf_hub_download(question["model"], name, revision=question["revision"])
 
 
 def main() -> None:
