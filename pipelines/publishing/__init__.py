@@ -1,6 +1,14 @@
 """A task as a folder that plain transformers loads, proved to, and published on the Hub.
 
-`closure.py` finds the code, `folder.py` writes the folder, `card.py` its model card, `example.py` an input to try it
-with; `proof.py` runs it in a fresh process (`fresh.py`), `upload.py` makes the commit, `publish.py` is all of it in
-turn, and `verify.py` the same proof for a repository that is there already.
+closure.py        the code that a class needs: imports.py reads, rewriting.py rewrites, requirements.py names packages
+folder.py         a live pipeline written with its code: what `save_pretrained` does
+checkpoints.py    tasks written into a checkpoint folder that is there already
+example.py        an input to show a task with, and its output
+card.py           the model card
+proof.py          the folder in a fresh process of plain transformers, whose script is fresh.py
+remote.py         a repository as it is now, and who may write to it
+upload.py         one commit, guarded and repeatable
+verify.py         the proof, and checksums, of a repository
+space.py          a Space that runs the task
+publish.py        all of it in turn: `pipe push`
 """
