@@ -14,6 +14,7 @@ from pipesmith.cli.commands.list import list_tasks
 from pipesmith.cli.commands.push import push
 from pipesmith.cli.commands.register import register
 from pipesmith.cli.commands.run import run
+from pipesmith.cli.commands.test import test
 from pipesmith.cli.commands.verify import verify
 from pipesmith.cli.flags import TaskCommand
 from pipesmith.cli.group import PipeGroup
@@ -31,6 +32,7 @@ app = typer.Typer(
 app.command("run", cls=TaskCommand, epilog=EXIT_CODES)(run)
 app.command("bench", cls=TaskCommand, epilog=EXIT_CODES)(bench)
 app.command("register", epilog=EXIT_CODES)(register)
+app.command("test", epilog=EXIT_CODES)(test)
 app.command("push", epilog=EXIT_CODES)(push)
 app.command("verify", epilog=EXIT_CODES)(verify)
 app.command("doctor", epilog=EXIT_CODES)(doctor)

@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -146,15 +146,16 @@ def results_stream(*, until_exit: bool = False) -> Iterator[TextIO]:
 
 
 @contextmanager
-def status(text: str, *, hidden: bool = False) -> Iterator[None]:
-    """Show on a terminal that something longer than a second is under way."""
+def status(text: str, *, hidden: bool = False) -> Iterator[Callable[[str], None]]:
+    """Show on a terminal that something longer than a second is under way; what is yielded changes the text."""
     if hidden or _verbose or _quiet or not sys.stderr.isatty():
-        yield
+        yield lambda text: None
         return
     from rich.console import Console
+    from rich.text import Text
 
-    with Console(stderr=True).status(text):
-        yield
+    with Console(stderr=True).status(Text(text)) as shown:
+        yield lambda text: shown.update(Text(text))
 
 
 @contextmanager

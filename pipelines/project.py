@@ -19,16 +19,31 @@ else:
     import tomli as tomllib
 
 _KEYS: dict[str, type] = {"pipelines": str, "templates": str, "tasks": dict}
-_TASK_KEYS: dict[str, type] = {"model": str, "revision": str, "parameters": dict}
+_TASK_KEYS: dict[str, type] = {"model": str, "revision": str, "parameters": dict, "examples": list, "contract": dict}
+_KINDS: dict[type, tuple[str, str]] = {
+    str: ("text", '"..."'),
+    dict: ("a table", "{ ... }"),
+    list: ("a list", "[ ... ]"),
+}
 
 
 @dataclass(frozen=True)
 class TaskSettings:
-    """What `[tool.pipe.tasks.TASK]` sets: the model to run with, its revision, and values for parameters."""
+    """What `[tool.pipe.tasks.TASK]` sets.
+
+    Args:
+        model: to run with.
+        revision: of the model.
+        parameters: values for parameters.
+        examples: inputs that the checks of `pipe test` use.
+        contract: checks that are switched off, by name, and why.
+    """
 
     model: str | None = None
     revision: str | None = None
     parameters: dict[str, Any] = field(default_factory=dict)
+    examples: list[Any] = field(default_factory=list)
+    contract: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -153,6 +168,13 @@ def _project(root: Path, settings: dict[str, Any]) -> Project:
                 hint=f"Write [tool.pipe.tasks.{task}] on a line of its own.",
             )
         _check(values, _TASK_KEYS, root, f"tool.pipe.tasks.{task}")
+        for check, reason in values.get("contract", {}).items():
+            if not (isinstance(reason, str) and reason.strip()):
+                raise ProjectError(
+                    f"{root / 'pyproject.toml'}: tool.pipe.tasks.{task}.contract.{check} is the reason why the check "
+                    f"does not count, not {reason!r}.",
+                    hint=f'For example {check} = "results are drawn at random"',
+                )
         tasks[task] = TaskSettings(**values)
     templates = settings.get("templates")
     return Project(
@@ -174,10 +196,10 @@ def _check(settings: dict[str, Any], keys: dict[str, type], root: Path, table: s
                 hint=near_miss(key, keys) or f"The keys are {', '.join(keys)}.",
             )
         if not isinstance(value, keys[key]):
-            kind = "text" if keys[key] is str else "a table"
+            kind, example = _KINDS[keys[key]]
             raise ProjectError(
                 f"{root / 'pyproject.toml'}: {table}.{key} is {kind}, not {value!r}.",
-                hint=f"For example {key} = " + ('"..."' if keys[key] is str else "{ ... }"),
+                hint=f"For example {key} = {example}",
             )
 
 

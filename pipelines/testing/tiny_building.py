@@ -155,12 +155,12 @@ def _parts(model_class: Any, model: Any, config: Any, tokenizer: Any) -> dict[st
     """Make the parts that the main input of a model needs, or the name of the class asked for."""
     main = _main_input(model)
     if "Image" in model_class.__name__ and "Text" not in model_class.__name__:
-        parts = {"image_processor": image_processor_for(config)}
+        parts: dict[str, Any] = {"image_processor": image_processor_for(config)}
         if hasattr(config, "image_token_index"):  # ShieldGemma asks a text about an image
             parts["tokenizer"] = tokenizer
         return parts
     hears = re.search("CTC|Speech", model_class.__name__) is not None  # and writes: its pipeline wants both parts
-    parts: dict[str, Any] = {}
+    parts = {}
     if tokenizer is not None and (hears or main not in ("pixel_values", *SOUND)):
         strip_names(tokenizer, model)
         parts["tokenizer"] = tokenizer

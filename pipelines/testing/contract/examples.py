@@ -167,9 +167,15 @@ def _key_read(node: ast.AST, name: str) -> str | None:
     key: ast.expr | None = None
     if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name) and node.value.id == name:
         key = node.slice
-    elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in ("get", "pop"):
-        if isinstance(node.func.value, ast.Name) and node.func.value.id == name and node.args:
-            key = node.args[0]
+    elif (
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr in ("get", "pop")
+        and isinstance(node.func.value, ast.Name)
+        and node.func.value.id == name
+        and node.args
+    ):
+        key = node.args[0]
     return key.value if isinstance(key, ast.Constant) and isinstance(key.value, str) else None
 
 
@@ -192,7 +198,7 @@ def values_of(parameter: Parameter) -> list[Any]:
     elif parameter.type.choices:
         found = [parameter.type.parse(choice) for choice in parameter.type.choices]
     else:
-        by_kind = {
+        by_kind: dict[str, list[Any]] = {
             "int": [1, 2, 3, 5, 8],
             "float": [0.0, 0.25, 0.5, 0.75, 0.99, 2.0],
             "bool": [True, False],

@@ -8,24 +8,26 @@ import json
 import os
 import pickle
 import sys
+from pathlib import Path
+from typing import Any
 
 
-def answer(question, framework, to_plain):
+def answer(question: dict[str, Any], framework: str, to_plain: Any) -> dict[str, Any]:
     """Load what is saved and return its results."""
     from torch.utils.data import Dataset
     from transformers import pipeline
 
-    class OneRow(Dataset):
-        def __init__(self, inputs):
+    class OneRow(Dataset):  # type: ignore[misc]  # torch is untyped here
+        def __init__(self, inputs: Any) -> None:
             self.inputs = inputs
 
-        def __len__(self):
+        def __len__(self) -> int:
             return 1
 
-        def __getitem__(self, place):
+        def __getitem__(self, place: int) -> Any:
             return self.inputs
 
-    options = {"trust_remote_code": True, "device": -1}
+    options: dict[str, Any] = {"trust_remote_code": True, "device": -1}
     if framework == "tf":
         options.update(framework="tf", dtype=None, model_kwargs={"from_pt": True})
         del options["device"]
@@ -47,23 +49,24 @@ def answer(question, framework, to_plain):
     return {"results": results}
 
 
-def explain(error):
+def explain(error: BaseException) -> str:
     """Return the exception and the last line of the saved code that it came through."""
     import traceback
 
     first = (str(error).strip() or "no message").partition("\n")[0]
     text = f"{type(error).__name__}: {first}"
     frames = [one for one in traceback.extract_tb(error.__traceback__) if "transformers_modules" in one.filename]
-    return f"{text} ({os.path.basename(frames[-1].filename)}:{frames[-1].lineno})" if frames else text
+    return f"{text} ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else text
 
 
-def serve(framework, plain_file):
+def serve(framework: str, plain_file: str) -> None:
     """Answer until stdin is closed."""
     import warnings
 
     warnings.simplefilter("ignore")
-    sys.modules["pipesmith"] = None  # an import of it fails, as on other machines
+    sys.modules["pipesmith"] = None  # type: ignore[assignment]  # an import of it fails, as on other machines
     spec = importlib.util.spec_from_file_location("plain", plain_file)
+    assert spec is not None and spec.loader is not None
     plain = importlib.util.module_from_spec(spec)
     sys.modules["plain"] = plain
     spec.loader.exec_module(plain)
@@ -77,13 +80,12 @@ def serve(framework, plain_file):
         question_file, answer_file = line.rstrip("\n"), sys.stdin.readline().rstrip("\n")
         if os.fork() == 0:
             try:
-                with open(question_file, "rb") as stream:
-                    found = answer(pickle.load(stream), framework, plain.to_plain)
+                found = answer(pickle.loads(Path(question_file).read_bytes()), framework, plain.to_plain)
             except BaseException as error:
                 found = {"error": explain(error)}
-            with open(f"{answer_file}.part", "w", encoding="utf-8") as stream:
-                json.dump(found, stream)
-            os.replace(f"{answer_file}.part", answer_file)
+            part = Path(f"{answer_file}.part")
+            part.write_text(json.dumps(found), encoding="utf-8")
+            part.replace(answer_file)
             os._exit(0)
         while True:  # one that has ended is let go of
             try:

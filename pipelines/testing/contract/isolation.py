@@ -21,6 +21,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO, Any
 
 from pipesmith.pipelines.errors import ContractError
@@ -182,7 +183,7 @@ def _run_in_child(job: Job, write: int, printed: IO[bytes]) -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # nobody would wait for its results
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
     os.dup2(printed.fileno(), 1)
-    with open(os.devnull, "rb") as nothing:
+    with Path(os.devnull).open("rb") as nothing:
         os.dup2(nothing.fileno(), 0)
     sys.stdin, sys.stdout = open(0, closefd=False), open(1, "w", buffering=1, closefd=False)  # noqa: SIM115
     os.set_inheritable(write, False)

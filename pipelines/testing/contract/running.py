@@ -6,12 +6,12 @@ import os
 import socket
 import tempfile
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pipesmith.pipelines.errors import PipeError
+from pipesmith.pipelines.errors import ContractError, PipeError
 from pipesmith.pipelines.testing.contract import checks
 from pipesmith.pipelines.testing.contract.comparing import shown
 from pipesmith.pipelines.testing.contract.examples import KNOWN_VALUES, Candidate, candidates, values_of
@@ -139,7 +139,7 @@ def _result(subject: Subject, one: Check, verdict: Verdict | None, seconds: floa
 
 def _job(subject: Subject, one: Check, limit: float) -> Job:
     def run(send: Send) -> None:
-        _prepare()
+        prepare()
         send(_judged(subject, one))
 
     return Job(one.name, run, limit)
@@ -202,7 +202,7 @@ def _in_a_fork(subject: Subject, kinds: list[Candidate], folder: Path, limit: fl
     """Find the kind of input that the pipeline takes, and parameters that it cannot do without."""
 
     def run(send: Send) -> None:
-        _prepare()
+        prepare()
         send(_choose(subject, kinds, folder))
 
     verdict, ended = None, Ended("", "", 0.0)
@@ -217,9 +217,30 @@ def _in_a_fork(subject: Subject, kinds: list[Candidate], folder: Path, limit: fl
     return verdict, ended
 
 
+def examples_of(subject: Subject, pipe: Any, given: Sequence[Any] | None, folder: Path) -> list[Any]:
+    """Return inputs that a pipeline takes.
+
+    Args:
+        subject: what its source says.
+        pipe: a live one.
+        given: inputs to use; made from the task's type if None.
+        folder: for files.
+
+    Raises:
+        ContractError: it takes none of those that are known.
+    """
+    subject = replace(subject, pipe=pipe)
+    kinds = _kinds(subject, list(given) if given else None)
+    chosen = _choose(subject, kinds, folder)
+    if chosen.outcome != "pass":
+        raise ContractError(chosen.reason)
+    kind, _ = chosen.value
+    return list(kinds[kind].make(folder))
+
+
 def _choose(subject: Subject, kinds: list[Candidate], folder: Path) -> Verdict:
     first: Verdict | None = None
-    parameters = {**_needed(subject), **subject.parameters}
+    parameters = {**needed_parameters(subject), **subject.parameters}
     for number, candidate in enumerate(kinds):
         try:
             inputs = list(candidate.make(folder))
@@ -246,7 +267,7 @@ def _failed(candidate: Candidate, place: int, error: PipeError) -> Verdict:
     return fail(f"row {place} of ten {candidate.kind} fails: {reason}", at=where, expected="a result", got="an error")
 
 
-def _needed(subject: Subject) -> dict[str, Any]:
+def needed_parameters(subject: Subject) -> dict[str, Any]:
     """Return values for parameters that a call cannot do without."""
     known = {one.name for one in subject.own_parameters}
     found = {name: value for name, value in KNOWN_VALUES.items() if name in known and name == "candidate_labels"}
@@ -258,7 +279,7 @@ def _needed(subject: Subject) -> dict[str, Any]:
     return found
 
 
-def _prepare() -> None:
+def prepare() -> None:
     """Have one thread, since those of the parent are gone in a fork, and no network."""
     import torch
 

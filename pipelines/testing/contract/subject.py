@@ -228,7 +228,7 @@ def _copied(value: Any) -> Any:
 def _dataset(rows: Sequence[Any]) -> Any:
     from torch.utils.data import Dataset
 
-    class Rows(Dataset):  # type: ignore[type-arg,misc]  # torch is imported here only
+    class Rows(Dataset):  # type: ignore[misc]  # torch is imported here only
         def __len__(self) -> int:
             return len(rows)
 

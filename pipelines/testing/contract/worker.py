@@ -32,7 +32,7 @@ def main() -> None:
     wants_fresh = wanted is None or "save-and-load" in wanted
     fresh = FreshProcess() if wants_fresh else None  # its imports and ours run side by side
     try:
-        _warm_up()
+        warm_up()
         for target in request["targets"]:
             for result in _check(target, fresh, wanted, running):
                 events.write(json.dumps(result) + "\n")
@@ -42,7 +42,7 @@ def main() -> None:
             fresh.close()
 
 
-def _warm_up() -> None:
+def warm_up() -> None:
     """Import what every target needs, before the forks."""
     import torch
     import transformers

@@ -100,9 +100,9 @@ def defaults_stay(subject: Subject) -> Verdict | None:
         return not_applicable(_NO_PARAMETERS)
     report = warn if subject.is_transformers_own else fail
     for stage, given in zip(("preprocess", "_forward", "postprocess"), subject.sanitized(**subject.parameters)):
-        for name, parameter in subject.stage_parameters(stage).items():
-            default = parameter.default
-            if name in given and given[name] is None and default not in (None, parameter.empty):
+        for name, argument in subject.stage_parameters(stage).items():
+            default = argument.default
+            if name in given and given[name] is None and default not in (None, argument.empty):
                 return report(
                     f"{stage} is given {name}=None by a call that does not name it",
                     at=subject.place("_sanitize_parameters"),
@@ -154,7 +154,7 @@ def no_leak(subject: Subject) -> Verdict | None:
 
 @check(
     "parameters-matter",
-    why="A parameter that changes nothing is a promise that is not kept; a second text that is ignored is a wrong result.",
+    why="A parameter that changes nothing is a promise that is not kept; an ignored second text gives wrong results.",
     hint="Use the parameter in its stage, or take it out.",
 )
 def parameters_matter(subject: Subject) -> Verdict | None:

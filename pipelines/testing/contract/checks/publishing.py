@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from pathlib import Path
 from typing import Any
 
 from pipesmith.pipelines import compat
+from pipesmith.pipelines.errors import PublishError
+from pipesmith.pipelines.publishing.closure import import_closure
 from pipesmith.pipelines.testing.contract.comparing import TOLERANCE, difference
 from pipesmith.pipelines.testing.contract.results import Verdict, check, fail, not_applicable, warn
-from pipesmith.pipelines.testing.contract.subject import Subject
+from pipesmith.pipelines.testing.contract.subject import Subject, source_file
 from pipesmith.pipelines.user_code import describe, user_line
 
 _ROWS = 3
@@ -78,7 +81,16 @@ def _save(subject: Subject, folder: Path) -> None:
 )
 def imports_publishable(subject: Subject) -> Verdict | None:
     """Follow the imports of the class's file to all that would be published with it."""
-    return not_applicable("publishing is not part of this version")
+    file = source_file(subject)
+    if file is None:
+        return not_applicable("transformers brings its own code")
+    try:
+        import_closure([file])
+    except PublishError as error:
+        place = re.search(r"\S+\.py:\d+", error.message)
+        reason = error.message.rstrip(".") + (f". {error.hint}" if error.hint else "")
+        return fail(reason, at=place.group().rstrip(":") if place else str(file))
+    return None
 
 
 @check(
