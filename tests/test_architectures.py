@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -62,12 +61,20 @@ TABLE: dict[str, tuple[str, Any, dict[str, Any], int, set[str]]] = {
         {"gemma3n", "gemma4_assistant", "gemma4_unified_assistant", "musicgen", "musicgen_melody"},
     ),
     "AutoModelForSeq2SeqLM": (
-        f"{PIPELINES / 'text_to_text.py'}:TextToTextPipeline",
+        "text2text-generation",
         TEXTS,
         {"max_new_tokens": 4},
         36,
         {"voxtral_realtime"},
     ),
+    "AutoModelForQuestionAnswering": (
+        "question-answering",
+        [{"question": "what is it?", "context": text} for text in TEXTS],
+        {},
+        74,
+        {"layoutlmv2", "lxmert", "canine", "roc_bert"},
+    ),
+    "AutoModelForCTC": ("automatic-speech-recognition", WAVES, {}, 12, {"granite_speech5_ctc"}),
 }
 
 # a few of the odd ones: layer kinds, experts, state spaces, shared layers, stages, spectra, own tokenizers
@@ -75,10 +82,12 @@ SAMPLE = {
     "AutoModelForSequenceClassification": ["deberta", "mamba", "mixtral", "reformer", "funnel", "mbart", "canine"],
     "AutoModelForTokenClassification": ["bloom", "longformer"],
     "AutoModelForMaskedLM": ["albert", "xlm"],
-    "AutoModelForImageClassification": ["resnet", "swin", "pvt"],
+    "AutoModelForImageClassification": ["resnet", "swin", "segformer"],
     "AutoModelForAudioClassification": ["wav2vec2-bert", "audio-spectrogram-transformer"],
     "AutoModelForCausalLM": ["mamba", "deepseek_v3", "gemma3", "jamba", "rwkv", "gpt_neo", "xglm"],
     "AutoModelForSeq2SeqLM": ["pegasus", "marian"],
+    "AutoModelForQuestionAnswering": ["electra"],
+    "AutoModelForCTC": ["hubert"],
 }
 
 
@@ -122,12 +131,13 @@ def _is_measured() -> bool:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("model_class", TABLE)
-def test_the_whole_table(models: Path, model_class: str, record_property: Callable[[str, object], None]) -> None:
+def test_the_whole_table(models: Path, model_class: str) -> None:
     task, examples, parameters, passing, unfit = TABLE[model_class]
     runs = list(run_on_architectures(task, examples, parameters=parameters, model_class=model_class, directory=models))
     outcomes = Counter(run.outcome for run in runs)
     rest = {run.model_type: f"{run.outcome}: {run.reason}" for run in runs if run.outcome != "passed"}
-    print(model_class, dict(outcomes), sum(run.has_own_tokenizer for run in runs), rest)
+    own = sum(run.has_own_tokenizer for run in runs)
+    print(f"\n{model_class}: {dict(outcomes)}, own tokenizers: {own}, the rest: {rest}")  # for README
     if _is_measured():
         assert (outcomes["passed"], set(rest)) == (passing, unfit), rest
     else:
@@ -139,6 +149,7 @@ def test_the_whole_table(models: Path, model_class: str, record_property: Callab
     [
         ("AutoModelForTokenClassification", "bros", "boxed_tokens.py:BoxedTokensPipeline"),
         ("AutoModelForImageClassification", "pp_lcnet", "image_scores.py:ImageScoresPipeline"),
+        ("AutoModelForImageClassification", "shieldgemma2", "asked_images.py:AskedImagesPipeline"),
     ],
 )
 def test_what_transformers_own_pipeline_cannot_run(

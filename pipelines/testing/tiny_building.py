@@ -55,7 +55,7 @@ def build(model_class: Any, architecture: str, prepare: Callable[[Any], None]) -
         try:
             model, parts = _attempt(model_class, CONFIG_MAPPING[architecture], narrow=narrow)
             prepare(model)
-            _try_out(model, parts)
+            _try_out(model, parts, asks="QuestionAnswering" in model_class.__name__)
             return model, parts
         except Exception as error:
             library = missing_library(error) if isinstance(error, ImportError) else None
@@ -73,6 +73,8 @@ def _attempt(model_class: Any, config_class: Any, *, narrow: bool) -> tuple[Any,
     import torch
     from transformers import AutoModelForCausalLM, AutoModelForMaskedLM
 
+    asks = "QuestionAnswering" in model_class.__name__
+    labels = 2 if asks else LABELS  # where an answer starts and ends
     fields = read_fields(config_class())
     shrink(fields, narrow=narrow)
     if "is_decoder" in fields.values and not fields.encoder_decoder:
@@ -95,24 +97,24 @@ def _attempt(model_class: Any, config_class: Any, *, narrow: bool) -> tuple[Any,
     make = getattr(model_class, "from_config", None) or model_class._from_config
     for _ in range(REDUCTIONS):
         with torch.device("meta"):
-            drawn = make(_config(fields))
+            drawn = make(_config(fields, labels))
         parameters = sum(parameter.numel() for parameter in drawn.parameters())
         if parameters <= MAX_PARAMETERS or not reduce_largest(fields, drawn):
             break
     if parameters > MAX_PARAMETERS:
         raise ValueError(f"it has {parameters:,} parameters, more than {MAX_PARAMETERS:,}")
-    model = make(_config(fields)).eval()
-    config = _config(fields)
+    model = make(_config(fields, labels)).eval()
+    config = _config(fields, labels)
     parts = _parts(model_class, model, config, tokenizer)
     if hasattr(model_class, "_model_mapping") and type(model.config) not in model_class._model_mapping:
         parts["config"] = config  # the text part of a model has a config that the Auto class does not take
     return model, parts
 
 
-def _config(fields: Fields) -> Any:
-    config = fields.config_class(**copy.deepcopy(fields.arguments()), num_labels=LABELS)
+def _config(fields: Fields, labels: int) -> Any:
+    config = fields.config_class(**copy.deepcopy(fields.arguments()), num_labels=labels)
     if getattr(config, "id2label", ()) is None:  # PVT's
-        config.id2label = {number: f"LABEL_{number}" for number in range(LABELS)}
+        config.id2label = {number: f"LABEL_{number}" for number in range(labels)}
         config.label2id = {label: number for number, label in config.id2label.items()}
     return config
 
@@ -155,12 +157,12 @@ def _parts(model_class: Any, model: Any, config: Any, tokenizer: Any) -> dict[st
     """Make the parts that the main input of a model needs, or the name of the class asked for."""
     main = _main_input(model)
     if "Image" in model_class.__name__ and "Text" not in model_class.__name__:
-        parts: dict[str, Any] = {"image_processor": image_processor_for(config)}
+        seen = {"image_processor": image_processor_for(config)}
         if hasattr(config, "image_token_index"):  # ShieldGemma asks a text about an image
-            parts["tokenizer"] = tokenizer
-        return parts
+            seen["tokenizer"] = tokenizer
+        return seen
     hears = re.search("CTC|Speech", model_class.__name__) is not None  # and writes: its pipeline wants both parts
-    parts = {}
+    parts: dict[str, Any] = {}
     if tokenizer is not None and (hears or main not in ("pixel_values", *SOUND)):
         strip_names(tokenizer, model)
         parts["tokenizer"] = tokenizer
@@ -178,8 +180,8 @@ def _main_input(model: Any) -> str:
     return "input_features" if main not in takes and "input_features" in takes else main
 
 
-def _try_out(model: Any, parts: dict[str, Any]) -> None:
-    """Call a model once with what its parts make of two rows.
+def _try_out(model: Any, parts: dict[str, Any], *, asks: bool) -> None:
+    """Call a model once with what its parts make of two rows; of two pairs where it answers questions.
 
     Raises:
         Exception: whatever the model raises.
@@ -195,7 +197,8 @@ def _try_out(model: Any, parts: dict[str, Any]) -> None:
         if "image_processor" in parts:
             image = tokenizer.convert_ids_to_tokens(model.config.image_token_index) * model.config.mm_tokens_per_image
             texts = [image + text for text in SAMPLE]
-        inputs = tokenizer(texts, padding=True, return_tensors="pt")
+        pairs = texts if asks else None
+        inputs = tokenizer(texts, pairs, padding=True, return_tensors="pt")
         if "image_processor" in parts:
             inputs |= parts["image_processor"](images=sample_images(), return_tensors="pt")
         if "bbox" in inspect.signature(model.forward).parameters:

@@ -1,4 +1,4 @@
-"""Configs made small by rules, for every architecture that `tiny_architectures.py` does not name.
+"""Configs made small by rules, for every architecture that `tiny_table.py` does not name.
 
 A rule looks at the names and the default values of a config's fields, never at which architecture it is: what no rule
 reaches stands in `tiny_exceptions.py`. Only arguments of the config class are set; what the class computes from them

@@ -288,8 +288,9 @@ def _build_in_place(folder: Path, name: str, architecture: str, seed: int) -> No
 def _save(folder: Path, name: str, architecture: str, seed: int) -> None:
     """Write config, weights, tokenizer and processors into an empty folder."""
     model, parts = (_from_table if architecture in ARCHITECTURES else _from_rules)(name, architecture, seed)
-    if "tokenizer" in parts and model.can_generate() and not model.config.is_encoder_decoder:
-        # a decoder goes on after the last token of a row, so a batch is padded on the left
+    goes_on = model.can_generate() and not model.config.is_encoder_decoder
+    if "tokenizer" in parts and goes_on and (name not in ("AutoModelForCTC", "AutoModelForSpeechSeq2Seq")):
+        # a decoder goes on after the last token of a row, so a batch is padded on the left; sound is on the right
         parts["tokenizer"].padding_side = parts["tokenizer"].init_kwargs["padding_side"] = "left"
     with without_bars():
         model.save_pretrained(folder)
