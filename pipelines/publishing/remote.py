@@ -92,7 +92,7 @@ def require_writer(repo_id: str, access: HubAccess, *, create_pr: bool) -> str:
         PublishError: no valid name, nobody logged in, a token that may only read, or somebody else's namespace.
         HubError: the Hub cannot be asked.
     """
-    from huggingface_hub import HfApi, get_token
+    from huggingface_hub import HfApi, constants, get_token
 
     if not is_repo_id(repo_id):
         raise PublishError(f"{repo_id} is no name of a repository.", hint="Write user/repo: pipe push alice/demo")
@@ -104,6 +104,11 @@ def require_writer(repo_id: str, access: HubAccess, *, create_pr: bool) -> str:
     except Exception as error:  # as above
         if status_of(error) == 401 or "Invalid user token" in str(error):
             raise PublishError("The Hub does not accept the token.", hint=_LOGIN) from error
+        if status_of(error) is None:
+            raise PublishError(
+                f"{constants.ENDPOINT} cannot be reached.",
+                hint="Check the network; --output-dir DIR writes the folder without it.",
+            ) from error
         raise hub_error(error, repo_id, None, access) from error
     name, namespace = str(who["name"]), repo_id.partition("/")[0]
     if ((who.get("auth") or {}).get("accessToken") or {}).get("role") == "read":
