@@ -156,7 +156,14 @@ class _Pytest:
         self._report = options.junitxml.absolute() if options.junitxml else Path(self._folder.name, "junit.xml")
         self._said = Path(self._folder.name, "pytest.txt")
         command = [sys.executable, "-m", "pytest", *(str(file) for file in files.values()), "-q", "-o", "addopts="]
-        command += [f"--junitxml={self._report}", "-o", "junit_family=xunit2", "-p", "no:cacheprovider"]
+        command += [
+            "--continue-on-collection-errors",
+            f"--junitxml={self._report}",
+            "-o",
+            "junit_family=xunit2",
+            "-p",
+            "no:cacheprovider",
+        ]
         left_out = _OTHER_FRAMEWORK.get(options.framework or "")
         wanted = [f"({options.keyword})"] if options.keyword else []
         wanted += [f"not {left_out}"] if left_out else []
