@@ -1,0 +1,63 @@
+"""The Auto classes of the installed transformers, read from its source, and their TensorFlow kin of transformers 4."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+from pipesmith.pipelines.errors import ScaffoldError
+from pipesmith.pipelines.names import near_miss
+from pipesmith.pipelines.source import package_folder, parse
+
+DEFAULT_OF_TYPE = {
+    "text": "AutoModelForSequenceClassification",
+    "audio": "AutoModelForAudioClassification",
+    "image": "AutoModelForImageClassification",
+    "video": "AutoModelForVideoClassification",
+    "multimodal": "AutoModelForZeroShotImageClassification",
+}
+# TensorFlow's in transformers 4.57, by name; transformers 5 has none, and what is rendered does not depend on it.
+_TENSORFLOW = {
+    *("AutoModel", "AutoModelForAudioClassification", "AutoModelForCausalLM", "AutoModelForImageClassification"),
+    *("AutoModelForZeroShotImageClassification", "AutoModelForMaskedLM", "AutoModelForSeq2SeqLM"),
+    *("AutoModelForSequenceClassification", "AutoModelForTokenClassification", "AutoModelForQuestionAnswering"),
+    *("AutoModelForMultipleChoice", "AutoModelForNextSentencePrediction", "AutoModelForSemanticSegmentation"),
+}
+
+
+def model_mappings() -> dict[str, str]:
+    """Return the Auto classes that load models, each with the name of its mapping in transformers.
+
+    Raises:
+        ScaffoldError: transformers is not installed.
+    """
+    root = package_folder("transformers")
+    if root is None:
+        raise ScaffoldError("transformers is not installed.", hint="pip install pipesmith")
+    found = {}
+    for node in parse(Path(root) / "models" / "auto" / "modeling_auto.py").body:
+        if not isinstance(node, ast.ClassDef) or not node.name.startswith("AutoModel"):
+            continue
+        for line in node.body:
+            if isinstance(line, ast.Assign) and ast.unparse(line.targets[0]) == "_model_mapping":
+                found[node.name] = ast.unparse(line.value)
+    return found
+
+
+def check_model_class(name: str) -> None:
+    """Refuse a model class that the installed transformers does not have.
+
+    Raises:
+        ScaffoldError: it names the nearest ones.
+    """
+    known = model_mappings()
+    if name not in known:
+        raise ScaffoldError(
+            f"transformers has no Auto class {name}.",
+            hint=near_miss(name, known) or "For example AutoModelForSequenceClassification.",
+        )
+
+
+def tensorflow_class(name: str) -> str | None:
+    """Return the TensorFlow class that goes with a PyTorch one in transformers 4.57; None if there is none."""
+    return f"TF{name}" if name in _TENSORFLOW else None
