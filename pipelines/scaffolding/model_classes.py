@@ -61,3 +61,16 @@ def check_model_class(name: str) -> None:
 def tensorflow_class(name: str) -> str | None:
     """Return the TensorFlow class that goes with a PyTorch one in transformers 4.57; None if there is none."""
     return f"TF{name}" if name in _TENSORFLOW else None
+
+
+def output_of(type: str, name: str) -> str:
+    """Return which of templates/outputs/ reads what a model of a class gives."""
+    if name in ("AutoModelForSeq2SeqLM", "AutoModelForCausalLM") and type == "text":
+        return "generation"
+    if name == "AutoModelForTokenClassification" and type == "text":
+        return "tokens"
+    if name == "AutoModelForZeroShotImageClassification" or (type == "multimodal" and name == "AutoModel"):
+        return "similarity"
+    if name in set(DEFAULT_OF_TYPE.values()):
+        return "classification"
+    return "features"

@@ -32,15 +32,29 @@ class Expected:
 
     Args:
         file: where they stand.
+        task: the task.
+        framework: "pt" or "tf".
         model: the model that they are of, a repo_id or a folder.
         revision: its commit or tag; None for a folder.
         outputs: a plain value for each input; None if they are to be recorded.
     """
 
     file: Path
+    task: str
+    framework: str
     model: str
     revision: str | None
     outputs: Any = None
+
+    def load(self) -> Any:
+        """Return the pipeline that the outputs are of."""
+        if self.framework == "tf":
+            import transformers
+
+            return transformers.pipeline(self.task, model=self.model, revision=self.revision, framework="tf")
+        from pipesmith.pipelines.loading import pipeline
+
+        return pipeline(self.task, model=self.model, revision=self.revision)
 
     def check(self, outputs: Any) -> None:
         """Compare outputs with the recorded ones within 1e-3, or record them.
@@ -83,11 +97,11 @@ def expected_outputs(task: str, *, framework: str = "pt") -> Expected:
         model = resolve(task, LoadOptions(), project).model
         if model is None:
             raise unittest.SkipTest(f"{task} has no default model to record the outputs of: give its entry one")
-        return Expected(file, model.model, model.revision)
+        return Expected(file, task, framework, model.model, model.revision)
     if not file.is_file():
         raise unittest.SkipTest(f"there is no {file}: pytest --slow --update-expected writes it")
     record = json.loads(file.read_text(encoding="utf-8"))
-    return Expected(file, record["model"], record["revision"], record["outputs"])
+    return Expected(file, task, framework, record["model"], record["revision"], record["outputs"])
 
 
 def _versions() -> dict[str, str]:

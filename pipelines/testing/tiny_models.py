@@ -73,6 +73,11 @@ class TinyModel:
         return self._load(self.model_class)
 
     @functools.cached_property
+    def tf_model(self) -> Any:
+        """The same weights in TensorFlow, where transformers has it: version 4."""
+        return self._load(f"TF{self.model_class}")
+
+    @functools.cached_property
     def tokenizer(self) -> Any:
         """The tokenizer; None for an architecture without text."""
         return self._load("AutoTokenizer") if self._holds("tokenizer") else None
@@ -91,6 +96,16 @@ class TinyModel:
     def processor(self) -> Any:
         """The processor that joins the parts; None for an architecture that has none."""
         return self._load("AutoProcessor") if self._holds("processor") else None
+
+    @property
+    def parts(self) -> dict[str, Any]:
+        """The tokenizer and the processors, by the names under which a pipeline takes them."""
+        return {
+            "tokenizer": self.tokenizer,
+            "image_processor": self.image_processor,
+            "feature_extractor": self.feature_extractor,
+            "processor": self.processor,
+        }
 
     def _holds(self, kind: str) -> bool:
         """Whether there is a part of that kind: the table says so, or its file in the checkpoint."""
