@@ -11,6 +11,7 @@ from pipesmith.cli.commands.bench import bench
 from pipesmith.cli.commands.doctor import doctor
 from pipesmith.cli.commands.info import info
 from pipesmith.cli.commands.list import list_tasks
+from pipesmith.cli.commands.new_task import new_task
 from pipesmith.cli.commands.push import push
 from pipesmith.cli.commands.register import register
 from pipesmith.cli.commands.run import run
@@ -31,6 +32,7 @@ app = typer.Typer(
 )
 app.command("run", cls=TaskCommand, epilog=EXIT_CODES)(run)
 app.command("bench", cls=TaskCommand, epilog=EXIT_CODES)(bench)
+app.command("new-task", epilog=EXIT_CODES)(new_task)
 app.command("register", epilog=EXIT_CODES)(register)
 app.command("test", epilog=EXIT_CODES)(test)
 app.command("push", epilog=EXIT_CODES)(push)

@@ -92,12 +92,12 @@ def described_entry(target: str, wanted: Wanted, access: HubAccess) -> tuple[Pip
         hint = near_miss(wanted.type, TYPES) or f"It is {', '.join(TYPES)}."
         raise ParameterError(f"--type {wanted.type} is no type of a task.", hint=hint)
     models = tuple(_model_class(model) if isinstance(model, str) else model for model in entry.pt_model)
-    kind = entry.type if wanted.pt_model is None else _type_of(models[0]) or entry.type
+    kind = entry.type if wanted.pt_model is None else type_of(models[0]) or entry.type
     entry = replace(
         entry,
         pt_model=models,
         tf_model=(_model_class(wanted.tf_model),) if wanted.tf_model else (),
-        default=_default(wanted.default, access),
+        default=read_default(wanted.default, access),
         type=wanted.type or kind,
     )
     return entry, found.notes
@@ -237,7 +237,7 @@ def is_same_class(one: ClassReference | type, other: ClassReference | type) -> b
     return one.name == other.name and one.file.resolve() == other.file.resolve()
 
 
-def _type_of(model: ModelClass) -> str | None:
+def type_of(model: ModelClass) -> str | None:
     """Return the type of the tasks of transformers that a model class is for."""
     for entry in transformers_declarations().entries:
         if model in entry.pt_model:
@@ -279,7 +279,7 @@ def _auto_classes() -> list[str]:
     ]
 
 
-def _default(text: str | None, access: HubAccess) -> DefaultModel | None:
+def read_default(text: str | None, access: HubAccess) -> DefaultModel | None:
     """Read `--default`: a folder, or a repository at a revision, which is asked of the Hub if it is not said."""
     if text is None:
         return None

@@ -1,12 +1,13 @@
 """From a name and a few answers to a task: its pipeline, its tests, its entry, and later their update.
 
     answers.py        what a task is made from, and the reading of `top_k:int=5@postprocess`
-    names.py          a task's name, and what follows from it
+    choosing.py       what an author says, checked and completed
+    names.py          a task's name
     model_classes.py  the Auto classes of transformers, read from its source
     parents.py        the task that another one starts from
     rendering.py      answers and Jinja templates to the text of files
     plan.py           the files to write: shown, compared with what is there, staged and renamed
-    update.py         the three-way merge when templates have changed
+    project_file.py   the pyproject.toml that makes a folder a project
 
 Nothing here imports torch or transformers.
 """

@@ -3,8 +3,9 @@
 A template is given the fields of `Answers`, and: `model_class` (the first one), `model_mapping` and
 `tf_model_mapping` (their names in transformers), `tf_model_class` (None without one), `output` (which of
 templates/outputs/), `parameters` (the template's own ones, then the author's), `at_least_one` (names of those that
-have to be), `has(name, stage)`, `default_of(name)` (source), `base` (the base class), `examples` and `call_parameters` (source of the tests' inputs,
-or None). The filter `import_block` sorts import lines.
+have to be), `has(name, stage)`, `default_of(name)` (source), `base` (the base class), `examples` and
+`call_parameters` (source of the inputs and parameters of the tests, or None).
+The filter `import_block` sorts import lines.
 """
 
 from __future__ import annotations

@@ -1,0 +1,99 @@
+"""What `pipe new-task` asks, shows and says."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+
+import typer
+
+from pipesmith.cli import output
+from pipesmith.pipelines.errors import PipeError, ScaffoldError
+from pipesmith.pipelines.scaffolding.answers import TYPES
+from pipesmith.pipelines.scaffolding.choosing import Choices
+from pipesmith.pipelines.scaffolding.model_classes import DEFAULT_OF_TYPE, check_model_class
+from pipesmith.pipelines.scaffolding.plan import Plan
+
+
+def can_ask() -> bool:
+    """Tell whether somebody sits at a terminal."""
+    return output.is_terminal(sys.stdin) and output.is_terminal(sys.stderr)
+
+
+def ask(choices: Choices) -> Choices:
+    """Ask for what was not said; Enter takes the default."""
+    if choices.parent is None and choices.type is None and choices.model_class is None:
+        choices = replace(choices, type=_ask("Type", "text", _check_type))
+    if choices.parent is None and choices.model_class is None:
+        kind = choices.type or "text"
+        choices = replace(choices, model_class=_ask("Model class", DEFAULT_OF_TYPE[kind], check_model_class))
+        if kind == "text" and not choices.pair:
+            choices = replace(choices, pair=typer.confirm("A second text for each row?", default=False, err=True))
+    if choices.default is None:
+        choices = replace(choices, default=_ask("Default model (user/model@revision, or none)", "none"))
+        if choices.default == "none":
+            choices = replace(choices, default=None)
+    return choices
+
+
+def _check_type(text: str) -> None:
+    if text not in TYPES:
+        raise PipeError(f"{text} is no type of a task.", hint=f"It is {', '.join(TYPES)}.")
+
+
+def _ask(question: str, default: str, check: Callable[[str], None] | None = None) -> str:
+    """Ask until the answer will do."""
+    while True:
+        answer = str(typer.prompt(question, default=default, err=True)).strip()
+        try:
+            if check is not None:
+                check(answer)
+        except PipeError as error:
+            output.print_error(error)
+        else:
+            return answer
+
+
+def show(plan: Plan) -> None:
+    """Show which files will be written, and what would be overwritten."""
+    for change in plan.changes:
+        verb = "overwrite" if change.overwrites else "change" if change.before else "write"
+        output.note(f"  {verb:9} {change.path.as_posix()}")
+    for change in plan.changes:
+        if change.overwrites:
+            output.note(change.diff().rstrip("\n"))
+
+
+def agree(plan: Plan, *, asking: bool) -> None:
+    """Ask whether a plan is to be carried out; what is overwritten is asked for whatever else was said.
+
+    Raises:
+        ScaffoldError: files would be overwritten, and nobody can be asked.
+    """
+    overwritten = [one.path.as_posix() for one in plan.changes if one.overwrites]
+    if overwritten and not asking:
+        raise ScaffoldError(
+            f"{' and '.join(overwritten)} would be overwritten; nothing was written.",
+            hint="Move your own file away, choose another name, or run it on a terminal without --yes to be asked.",
+        )
+    question = f"Overwrite {' and '.join(overwritten)}?" if overwritten else "Write these files?"
+    if asking:
+        typer.confirm(question, default=not overwritten, abort=True, err=True)
+
+
+def print_next_steps(plan: Plan) -> None:
+    """Say what there is now, and what to do with it."""
+    answers = plan.answers
+    example = {"text": '"text"', "audio": "sound.wav", "image": "picture.jpg", "video": "clip.mp4"}.get(
+        answers.type, """'{"image": "picture.jpg", "text": "a cat"}'"""
+    )
+    second = ' --second-text "another text"' if answers.pair else ""
+    model = "" if answers.default else " --model tiny"
+    source = f"{answers.pipelines}/{answers.module}.py"
+    output.print_text(
+        f"{answers.task} is a task of {plan.root}. Next:\n"
+        f"  pipe run {answers.task} {example}{second}{model}\n"
+        "  python -m pytest\n"
+        f"Your own logic goes into preprocess, _forward and postprocess of {answers.class_name} in {source}."
+    )
