@@ -16,6 +16,7 @@ from pipesmith.cli.commands.push import push
 from pipesmith.cli.commands.register import register
 from pipesmith.cli.commands.run import run
 from pipesmith.cli.commands.test import test
+from pipesmith.cli.commands.update import update
 from pipesmith.cli.commands.verify import verify
 from pipesmith.cli.flags import TaskCommand
 from pipesmith.cli.group import PipeGroup
@@ -34,6 +35,7 @@ app.command("run", cls=TaskCommand, epilog=EXIT_CODES)(run)
 app.command("bench", cls=TaskCommand, epilog=EXIT_CODES)(bench)
 app.command("new-task", epilog=EXIT_CODES)(new_task)
 app.command("register", epilog=EXIT_CODES)(register)
+app.command("update", epilog=EXIT_CODES)(update)
 app.command("test", epilog=EXIT_CODES)(test)
 app.command("push", epilog=EXIT_CODES)(push)
 app.command("verify", epilog=EXIT_CODES)(verify)

@@ -8,6 +8,7 @@
     rendering.py      answers and Jinja templates to the text of files
     plan.py           the files to write: shown, compared with what is there, staged and renamed
     project_file.py   the pyproject.toml that makes a folder a project
+    update.py         the three-way merge when templates have changed
 
 Nothing here imports torch or transformers.
 """

@@ -170,7 +170,7 @@ def _render(environment: jinja2.Environment, name: str, context: dict[str, Any])
             f"{error.filename or error.name}:{error.lineno} is no template of Jinja: {error.message}.",
             hint="Mend that line and run again.",
         ) from error
-    except jinja2.TemplateError as error:
+    except Exception as error:  # what a template calls may raise anything
         raise ScaffoldError(
             f"The template {name} fails: {type(error).__name__}: {error}.",
             hint="A template has the names that the README lists.",
