@@ -55,7 +55,8 @@ def slow(test: Test) -> Test:
     """Mark a test that runs with `pytest --slow` only."""
     import pytest
 
-    return pytest.mark.slow(test)
+    marked: Test = pytest.mark.slow(test)
+    return marked
 
 
 def require_torch(test: Test) -> Test:
