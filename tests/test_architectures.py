@@ -157,6 +157,8 @@ def test_what_transformers_own_pipeline_cannot_run(
 ) -> None:
     if architecture not in tiny_architectures(model_class):
         pytest.skip(f"this transformers has no {architecture}")
+    if architecture == "shieldgemma2" and not _is_measured():
+        pytest.skip("transformers 4 saves a ShieldGemma 2 without the weights that it ties")
     (run,) = run_on_architectures(
         f"{PIPELINES / file}",
         TEXTS if "Token" in model_class else IMAGES,
