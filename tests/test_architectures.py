@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -79,16 +80,27 @@ TABLE: dict[str, tuple[str, Any, dict[str, Any], int, set[str]]] = {
 
 # a few of the odd ones: layer kinds, experts, state spaces, shared layers, stages, spectra, own tokenizers
 SAMPLE = {
-    "AutoModelForSequenceClassification": ["deberta", "mamba", "mixtral", "reformer", "funnel", "mbart", "canine"],
+    "AutoModelForSequenceClassification": ["deberta", "mixtral", "reformer", "funnel"],
     "AutoModelForTokenClassification": ["bloom", "longformer"],
     "AutoModelForMaskedLM": ["albert", "xlm"],
     "AutoModelForImageClassification": ["resnet", "swin", "segformer"],
     "AutoModelForAudioClassification": ["wav2vec2-bert", "audio-spectrogram-transformer"],
-    "AutoModelForCausalLM": ["mamba", "deepseek_v3", "gemma3", "jamba", "rwkv", "gpt_neo", "xglm"],
-    "AutoModelForSeq2SeqLM": ["pegasus", "marian"],
+    "AutoModelForCausalLM": ["mamba", "deepseek_v3", "gemma3", "jamba", "gpt_neo"],
+    "AutoModelForSeq2SeqLM": ["pegasus"],
     "AutoModelForQuestionAnswering": ["electra"],
     "AutoModelForCTC": ["hubert"],
 }
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Tiny models are quicker on one thread than on several that wait for each other."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="session")
