@@ -6,6 +6,7 @@ Written by `pytest --slow --update-expected`; without a record such tests skip a
 from __future__ import annotations
 
 import json
+import os
 import unittest
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -34,7 +35,7 @@ class Expected:
         file: where they stand.
         task: the task.
         framework: "pt" or "tf".
-        model: the model that they are of, a repo_id or a folder.
+        model: the model that they are of, a repo_id, or a folder relative to the project.
         revision: its commit or tag; None for a folder.
         outputs: a plain value for each input; None if they are to be recorded.
     """
@@ -48,13 +49,15 @@ class Expected:
 
     def load(self) -> Any:
         """Return the pipeline that the outputs are of."""
+        folder = self.file.parents[2] / self.model
+        model = str(folder) if self.revision is None and folder.is_dir() else self.model
         if self.framework == "tf":
             import transformers
 
-            return transformers.pipeline(self.task, model=self.model, revision=self.revision, framework="tf")
+            return transformers.pipeline(self.task, model=model, revision=self.revision, framework="tf")
         from pipesmith.pipelines.loading import pipeline
 
-        return pipeline(self.task, model=self.model, revision=self.revision)
+        return pipeline(self.task, model=model, revision=self.revision)
 
     def check(self, outputs: Any) -> None:
         """Compare outputs with the recorded ones within 1e-3, or record them.
@@ -92,12 +95,14 @@ def expected_outputs(task: str, *, framework: str = "pt") -> Expected:
     from pipesmith.pipelines.targets import LoadOptions, resolve
 
     project = find_project()
-    file = (project.root if project else Path.cwd()) / "tests" / "expected" / f"{task}.json"
+    root = project.root if project else Path.cwd()
+    file = root / "tests" / "expected" / f"{task}.json"
     if _updating and framework == "pt":
         model = resolve(task, LoadOptions(), project).model
         if model is None:
             raise unittest.SkipTest(f"{task} has no default model to record the outputs of: give its entry one")
-        return Expected(file, task, framework, model.model, model.revision)
+        place = model.model if model.revision or not Path(model.model).is_dir() else os.path.relpath(model.model, root)
+        return Expected(file, task, framework, place, model.revision)
     if not file.is_file():
         raise unittest.SkipTest(f"there is no {file}: pytest --slow --update-expected writes it")
     record = json.loads(file.read_text(encoding="utf-8"))

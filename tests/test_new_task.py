@@ -1,0 +1,289 @@
+"""`pipe new-task`: what it writes runs, is tested and reads well at once; nothing of a user's is lost."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+from support import Ran, write
+
+from pipesmith.pipelines.scaffolding.answers import parse_parameter
+
+THREE = ["--param", "top_k:int=1@postprocess", "--param", "limit:float=0.5@postprocess", "--param", "words:list[str]"]
+MATRIX = {
+    "plain": [],
+    "pair": ["--pair"],
+    "chunk": ["--chunk"],
+    "pair-chunk": ["--pair", "--chunk"],
+    "three-parameters": THREE,
+    "audio": ["--type", "audio"],
+    "audio-chunk": ["--type", "audio", "--chunk"],
+    "image": ["--type", "image"],
+    "image-chunk": ["--type", "image", "--chunk"],
+    "video": ["--type", "video"],
+    "video-chunk": ["--type", "video", "--chunk"],
+    "multimodal": ["--type", "multimodal"],
+    "multimodal-chunk": ["--type", "multimodal", "--chunk"],
+    "from": ["--from", "text-classification"],
+    "from-own": ["--from", "my-plain"],
+    "from-fill-mask": ["--from", "fill-mask"],
+    "tokens": ["--model-class", "AutoModelForTokenClassification"],
+    "generation": ["--model-class", "AutoModelForCausalLM"],
+    "seq2seq": ["--model-class", "AutoModelForSeq2SeqLM", "--framework", "pt"],
+    "features": ["--model-class", "AutoModel"],
+}
+SAMPLE = ("plain", "pair", "chunk", "three-parameters", "audio", "image-chunk", "video", "multimodal", "from")
+
+
+def _python(folder: Path, *args: str, **env: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *args], cwd=folder, env={**os.environ, **env}, capture_output=True, text=True, timeout=600
+    )
+
+
+def _pytest(folder: Path, *args: str) -> subprocess.CompletedProcess[str]:
+    plugin = [] if _plugin_is_installed() else ["-p", "pipesmith.pipelines.testing.plugin"]
+    return _python(folder, "-m", "pytest", "-q", "-p", "no:cacheprovider", *plugin, *args)
+
+
+def _plugin_is_installed() -> bool:
+    from importlib.metadata import entry_points
+
+    return any(point.name == "pipesmith" for point in entry_points(group="pytest11"))
+
+
+def _make(pipe: Callable[..., Ran], names: Sequence[str]) -> None:
+    for name in names:
+        ran = pipe("new-task", f"my-{name}", *MATRIX[name], "--yes")
+        assert ran.code == 0, ran.err
+
+
+def _texts(folder: Path) -> dict[str, str]:
+    return {
+        str(file.relative_to(folder)): file.read_text(encoding="utf-8")
+        for file in sorted(folder.rglob("*"))
+        if file.is_file() and "__pycache__" not in file.parts
+    }
+
+
+@pytest.mark.both_lines
+def test_tests_of_new_tasks_are_green_and_the_task_runs(folder: Path, pipe: Callable[..., Ran]) -> None:
+    _make(pipe, SAMPLE)
+    done = _pytest(folder)
+    assert done.returncode == 0, done.stdout
+    assert f"{len(SAMPLE)} passed" in done.stdout or "passed" in done.stdout
+    ran = pipe("run", "my-plain", "text", "--model", "tiny", "--top-k", "1", "--format", "json")
+    assert ran.code == 0, ran.err
+    assert '"label"' in ran.out
+
+
+@pytest.mark.slow
+@pytest.mark.both_lines
+def test_tests_of_the_whole_matrix_are_green(folder: Path, pipe: Callable[..., Ran]) -> None:
+    _make(pipe, list(MATRIX))
+    done = _pytest(folder)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.both_lines
+@pytest.mark.parametrize("name", [name for name in MATRIX if not name.startswith("from")])
+def test_a_new_task_holds_the_contract(name: str, folder: Path, pipe: Callable[..., Ran]) -> None:
+    from pipesmith.pipelines.testing.contract import check_pipeline
+
+    _make(pipe, [name])
+    results = list(check_pipeline(f"my-{name}"))
+    assert results
+    assert [result for result in results if result.outcome == "fail"] == []
+
+
+def test_renders_pass_ruff(folder: Path, pipe: Callable[..., Ran]) -> None:
+    _make(pipe, list(MATRIX))
+    for command in (["check", "--select", "E,F,W,I,B,UP,SIM,C4,RUF,PTH"], ["format", "--check"]):
+        done = _python(folder, "-m", "ruff", *command, "--isolated", "--line-length", "120", ".")
+        assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.slow
+def test_renders_pass_mypy_in_one_run(folder: Path, pipe: Callable[..., Ran]) -> None:
+    _make(pipe, list(MATRIX))
+    view = Path(__file__).parent.parent / ".typecheck"
+    command = ["-m", "mypy", "--strict", "--disable-error-code", "override", "pipelines", "tests"]
+    done = _python(folder, *command, MYPYPATH=f"{folder}:{view}")
+    assert [line for line in done.stdout.splitlines() if line.startswith(("pipelines/", "tests/"))] == []
+
+
+def test_the_second_time_nothing_changes(folder: Path, pipe: Callable[..., Ran]) -> None:
+    _make(pipe, ["pair"])
+    before = {name: (folder / name).stat().st_mtime_ns for name in _texts(folder)}
+    again = pipe("new-task", "my-pair", "--pair", "--yes")
+    assert (again.code, "nothing changed" in again.err) == (0, True)
+    assert {name: (folder / name).stat().st_mtime_ns for name in _texts(folder)} == before
+
+
+def test_dry_run_prints_a_diff_that_patch_takes_and_writes_nothing(folder: Path, pipe: Callable[..., Ran]) -> None:
+    ran = pipe("new-task", "my-task", "--yes", "--dry-run")
+    assert ran.code == 0
+    assert list(folder.iterdir()) == []
+    (folder / "diff").write_text(ran.out)
+    subprocess.run(["git", "apply", "diff"], cwd=folder, check=True)
+    (folder / "diff").unlink()
+    patched = _texts(folder)
+    assert pipe("new-task", "my-task", "--yes").code == 0
+    assert _texts(folder) == patched
+
+
+def test_a_file_that_is_there_is_not_overwritten(folder: Path, pipe: Callable[..., Ran]) -> None:
+    write(folder, {"pipelines/my_task.py": "MINE = 1\n"})
+    ran = pipe("new-task", "my-task", "--yes")
+    assert ran.code == 1
+    assert "-MINE = 1" in ran.err
+    assert _texts(folder) == {"pipelines/my_task.py": "MINE = 1\n"}
+
+
+def test_an_existing_project_keeps_its_text(project: Path, pipe: Callable[..., Ran]) -> None:
+    write(
+        project, {"pyproject.toml": '[project]\nname = "acme"  # ours\n\n[tool.pytest.ini_options]\naddopts = "-q"\n'}
+    )
+    registry = (project / "pipelines/__init__.py").read_text()
+    assert pipe("new-task", "my-task", "--yes").code == 0
+    assert (project / "pipelines/__init__.py").read_text().startswith(registry.rstrip("\n"))
+    assert '[project]\nname = "acme"  # ours\n' in (project / "pyproject.toml").read_text()
+    assert {"length", "my-task"} <= {row["task"] for row in _tasks(pipe)}
+
+
+def _tasks(pipe: Callable[..., Ran]) -> list[dict[str, str]]:
+    import json
+
+    found: list[dict[str, str]] = json.loads(pipe("list", "--format", "json").out)
+    return found
+
+
+def test_killed_at_any_moment_the_same_command_completes_it(
+    folder: Path, pipe: Callable[..., Ran], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    whole = tmp_path_factory.mktemp("whole")
+    command = [str(Path(sys.executable).with_name("pipe")), "new-task", "my-task", "--yes"]
+    subprocess.run(command, cwd=whole, check=True, capture_output=True)
+    for step in range(4):
+        process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + 60
+        wanted = step * 2  # drafts and files that are there when it is killed
+        while process.poll() is None and len(list(folder.rglob("*"))) <= wanted and time.monotonic() < deadline:
+            pass
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        registry = folder / "pipelines" / "__init__.py"
+        if registry.is_file():
+            assert (folder / "pipelines" / "my_task.py").is_file()
+    assert pipe("new-task", "my-task", "--yes").code == 0
+    assert _texts(folder) == _texts(whole)
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["My Task"], "pipe new-task my-task"),
+        (["../my-task"], "pipe new-task my-task"),
+        (["class"], "pipe new-task my-class"),
+        (["json"], "pipe new-task my-json"),
+        (["text-classification"], "pipe new-task my-text-classification"),
+        (["length_"], "pipe new-task"),
+        (["Length"], "only in case"),
+        (["t", "--type", "vidio"], "video"),
+        (["t", "--model-class", "AutoModelForSequenceClasification"], "AutoModelForSequenceClassification"),
+        (["t", "--type", "image", "--pair"], "--pair"),
+        (["t", "--param", "class:int=1"], "a word of Python"),
+        (["t", "--param", "inputs:str"], "the name of something else"),
+        (["t", "--param", "size:int=big"], "'big' is not int"),
+        (["t", "--param", "size:int=1", "--param", "size:int=2"], "twice"),
+        (["t", "--param", "top_k:str=a"], "of its own"),
+        (["t", "--from", "text-clasification"], "text-classification"),
+        (["t", "--framework", "jax"], "pt or both"),
+    ],
+)
+def test_a_wrong_answer_names_the_mend_and_writes_nothing(
+    args: list[str], said: str, project: Path, pipe: Callable[..., Ran]
+) -> None:
+    before = _texts(project)
+    ran = pipe("new-task", *args, "--yes")
+    assert ran.code in (1, 2)
+    assert said in ran.err
+    assert "Hint: " in ran.err
+    assert _texts(project) == before
+
+
+def test_templates_of_the_project_go_first(folder: Path, pipe: Callable[..., Ran]) -> None:
+    write(
+        folder,
+        {
+            "pyproject.toml": '[tool.pipe]\ntemplates = "ours"\n',
+            "ours/pipeline.py.jinja": "class {{ class_name }}: ...  # {{ task }} on {{ model_class }}\n",
+        },
+    )
+    assert pipe("new-task", "my-task", "--yes").code == 0
+    text = (folder / "pipelines/my_task.py").read_text()
+    assert text == "class MyTaskPipeline: ...  # my-task on AutoModelForSequenceClassification\n"
+
+
+def test_new_task_imports_nothing_heavy(folder: Path) -> None:
+    code = (
+        "import sys; from pipesmith.cli.main import app\n"
+        "try: app(['new-task', 'my-task', '--yes'])\n"
+        "finally: assert not {'torch', 'transformers', 'huggingface_hub'} & set(sys.modules), sys.modules"
+    )
+    done = _python(folder, "-c", code)
+    assert done.returncode == 0, done.stderr
+    assert (folder / "pipelines/my_task.py").is_file()
+
+
+def test_outputs_are_recorded_and_drift_fails(folder: Path, pipe: Callable[..., Ran], tiny_checkpoint: Path) -> None:
+    import shutil
+
+    shutil.copytree(tiny_checkpoint, folder / "checkpoint")
+    assert pipe("new-task", "my-task", "--yes", "--default", "checkpoint", "--framework", "pt").code == 0
+    large = "tests/test_pipelines_my_task.py::MyTaskPipelineTests::test_large_model_pt"
+    assert "slow: pytest --slow runs it" in _pytest(folder, "-rs", large).stdout
+    assert "1 passed" in _pytest(folder, "--slow", "--update-expected", large).stdout
+    record = folder / "tests/expected/my-task.json"
+    assert '"model": "checkpoint"' in record.read_text()
+    record.write_text(record.read_text().replace('"score": 0.', '"score": 1.', 1))
+    done = _pytest(folder, "--slow", large)
+    assert done.returncode == 1
+    assert "have drifted" in done.stdout
+
+
+def test_the_plugin_is_light_and_leaves_other_folders_alone(folder: Path) -> None:
+    write(
+        folder,
+        {
+            "conftest.py": """
+                def pytest_addoption(parser):
+                    parser.addoption("--slow", action="store_true")
+            """,
+            "test_it.py": "import sys\n\ndef test_it(): assert 'torch' not in sys.modules\n",
+        },
+    )
+    assert "1 passed" in _pytest(folder, "--slow").stdout
+    write(folder, {"pyproject.toml": "[tool.pipe]\n"})  # a project with a --slow of its own
+    assert "1 passed" in _pytest(folder, "--slow").stdout
+
+
+@pytest.mark.parametrize(
+    ("text", "declared", "stage"),
+    [
+        ("top_k:int=5@postprocess", "top_k: int = 5", "postprocess"),
+        ("words:list[str]@preprocess", "words: list[str] | None = None", "preprocess"),
+        ("loud:bool=yes@forward", "loud: bool = True", "_forward"),
+        ("name", "name: str | None = None", "postprocess"),
+    ],
+)
+def test_parameters_as_they_are_typed(text: str, declared: str, stage: str) -> None:
+    parameter = parse_parameter(text)
+    assert (parameter.declared, parameter.stage) == (declared, stage)
