@@ -236,6 +236,7 @@ def test_new_task_imports_nothing_heavy(folder: Path) -> None:
     assert (folder / "pipelines/my_task.py").is_file()
 
 
+@pytest.mark.slow
 def test_outputs_are_recorded_and_drift_fails(folder: Path, pipe: Callable[..., Ran], tiny_checkpoint: Path) -> None:
     import shutil
 
