@@ -10,11 +10,12 @@ import random
 import re
 import subprocess
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from support import Ran
 
 from pipesmith.pipelines.testing.contract import CheckResult, ContractTarget, check_targets
 
@@ -38,6 +39,8 @@ _TRANSFORMERS_OWN = (
     "audio-classification",
 )
 _GUIDE = "pair-classification"
+# What `pipe new-task` is asked for.
+_NEW_TASKS = {"new-plain": (), "new-pair": ("--pair",), "new-chunk": ("--chunk",)}
 _FAULTS_SAMPLED, _SOUND_SAMPLED = 8, 2
 
 
@@ -67,7 +70,7 @@ def _read(patch: Path) -> Fault:
 
 
 FAULTS = {patch.stem: _read(patch) for patch in sorted((_RESOURCES / "faults").glob("*.patch"))}
-SOUND = (*_TRANSFORMERS_OWN, _GUIDE, *_SOUND)
+SOUND = (*_TRANSFORMERS_OWN, _GUIDE, *_NEW_TASKS, *_SOUND)
 
 
 def _target(name: str, folder: Path, checks: Collection[str] = ()) -> ContractTarget:
@@ -138,7 +141,9 @@ def _check_sound(names: Collection[str]) -> None:
     unfinished = [f"{one.task}, {one.name}: {one.reason}" for one in results if "could not be finished" in one.reason]
     assert not unfinished, "\n".join(unfinished)
     passed = {(one.task, one.name) for one in results if one.outcome == "pass"}
-    assert passed >= {(one.name, name) for one in targets for name in ("runs", "batched-equals-single", "save-and-load")}
+    assert passed >= {
+        (one.name, name) for one in targets for name in ("runs", "batched-equals-single", "save-and-load")
+    }
 
 
 def test_every_check_has_a_fault() -> None:
@@ -169,12 +174,22 @@ def _cwd(folder: Path) -> Path:
 
 
 @pytest.mark.both_lines
-def test_some_sound_pipelines_pass() -> None:
-    _check_sound(_sample(SOUND, _SOUND_SAMPLED))
+def test_some_sound_pipelines_pass(folder: Path, pipe: Callable[..., Ran]) -> None:
+    names = _sample(SOUND, _SOUND_SAMPLED)
+    _make_new_tasks(names, pipe)
+    _check_sound(names)
 
 
 @pytest.mark.slow
 @pytest.mark.both_lines
-def test_all_sound_pipelines_pass() -> None:
+def test_all_sound_pipelines_pass(folder: Path, pipe: Callable[..., Ran]) -> None:
     assert len(SOUND) >= 12
+    _make_new_tasks(SOUND, pipe)
     _check_sound(SOUND)
+
+
+def _make_new_tasks(names: Collection[str], pipe: Callable[..., Ran]) -> None:
+    """Have the new tasks that are among names made in the working directory."""
+    for name in _NEW_TASKS.keys() & set(names):
+        made = pipe("new-task", name, "--type", "text", *_NEW_TASKS[name], "--yes")
+        assert made.code == 0, made.err

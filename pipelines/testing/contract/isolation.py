@@ -106,6 +106,39 @@ def run_isolated(jobs: Iterable[Job], *, together: int = 1) -> Iterator[tuple[st
                 child.end()
 
 
+def in_copy(function: Callable[[], Any]) -> Any:
+    """Return what a function returns in a fork, where nothing that it leaves behind is seen here.
+
+    Args:
+        function: what it returns can be pickled.
+
+    Raises:
+        Exception: the one that it raised.
+        ContractError: it ended the process.
+    """
+    outcome: Any = None
+
+    def run(send: Send) -> None:
+        try:
+            send((function(), None))
+        except Exception as error:
+            try:
+                pickle.loads(pickle.dumps(error))
+            except Exception:  # an exception class of a user may refuse to be pickled
+                error = RuntimeError(str(error))
+            send((None, error))
+
+    for _, event in run_isolated([Job("copy", run, None)]):
+        if isinstance(event, Sent):
+            outcome = event.value
+        elif outcome is None:
+            raise ContractError(event.how or event.error.strip().rpartition("\n")[2])
+    value, error = outcome
+    if error is not None:
+        raise error
+    return value
+
+
 class _Child:
     def __init__(self, job: Job, siblings: Iterable[_Child]) -> None:
         self.job = job

@@ -29,6 +29,9 @@ class RowFailedError(Exception):
         self.number = number
         self.error = error
 
+    def __reduce__(self) -> tuple[type[RowFailedError], tuple[int, PipeError]]:
+        return RowFailedError, (self.number, self.error)  # to be pickled
+
 
 @dataclass
 class Subject:

@@ -31,10 +31,10 @@ def bad_row(subject: Subject) -> Verdict | None:
     for batch_size in (None, BATCH):
         found = subject.results(subject.rows(inputs, **parameters), batch_size=batch_size)
         accepted = []
-        for given, result in zip(inputs, found):
+        for place, (given, result) in enumerate(zip(inputs, found)):
             if any(given is one for one in bad):
                 if result.error is None:
-                    accepted.append((given, result.plain()))
+                    accepted.append((given, result.plain(), found[place - 1].plain()))
                 elif isinstance(result.error.__cause__, SystemExit):
                     return fail("a bad row ends the process", at=subject.place("preprocess"), got="SystemExit")
                 continue
@@ -56,19 +56,25 @@ def bad_row(subject: Subject) -> Verdict | None:
     return None
 
 
-def _accepted(subject: Subject, accepted: list[tuple[Any, Any]]) -> Verdict | None:
-    """Judge bad rows that got a result: one and the same for all is made up, another for each is read somehow."""
+def _accepted(subject: Subject, accepted: list[tuple[Any, Any, Any]]) -> Verdict | None:
+    """Judge bad rows that got a result: one and the same for all is made up, as is that of the row before.
+
+    Args:
+        subject: the pipeline.
+        accepted: bad rows, each with its result and that of the row before. A result of its own is read somehow.
+    """
     if not accepted:
         return None
-    results = [result for _, result in accepted]
-    if len(results) > 1 and all(same(results[0], other) for other in results[1:]):
+    results = [result for _, result, _ in accepted]
+    is_one = all(same(results[0], other) for other in results[1:])
+    if len(results) > 1 and (is_one or all(same(result, before) for _, result, before in accepted)):
         return fail(
-            "rows that are no input get a result",
+            "rows that are no input get a result" + ("" if is_one else ": that of the row before"),
             at=subject.place("preprocess"),
             expected="an error that says what is wrong with the row",
-            got=f"{shown(results[0])} for {', '.join(_named(given) for given, _ in accepted)}",
+            got=f"{shown(results[0])} for {', '.join(_named(given) for given, _, _ in accepted)}",
         )
-    given, result = accepted[0]
+    given, result, _ = accepted[0]
     return warn(
         "a row that is no input gets a result",
         at=subject.place("preprocess"),

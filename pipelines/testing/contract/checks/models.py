@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from pipesmith.pipelines.testing.contract.subject import Subject, source_file
 from pipesmith.pipelines.user_code import describe, user_line
 
 _DEVICES = ("cuda", "mps", "xpu", "npu", "hpu")
+_CALLED = ("forward", "generate")  # of a model
 _LOW = ("float16", "bfloat16", "half")
 
 
@@ -99,7 +100,11 @@ def _calls(tree: ast.AST, function: str = "") -> Iterator[tuple[str, ast.Call]]:
 
 
 def _on_meta(subject: Subject) -> Verdict | None:
-    """Run `_forward` with everything on the meta device; only errors of devices in the user's own lines count."""
+    """Run `_forward` with everything on the meta device; only errors of devices in the user's own lines count.
+
+    Some models cannot run there, since they look at the values of a mask: what the model returned on the processor is
+    handed to the user's lines again, moved to the meta device.
+    """
     import torch
 
     pipe, row = subject.pipe, subject.few[0]
@@ -108,12 +113,20 @@ def _on_meta(subject: Subject) -> Verdict | None:
     if isinstance(inputs, Iterator):
         inputs = next(inputs)
     meta = torch.device("meta")
+    parameters = {**pipe._forward_params, **stages[1]}
+    returned: list[Any] = []
     try:
-        inputs = pipe._ensure_tensor_on_device(inputs, device=meta)
-        pipe.model.to(meta)
-        pipe.device = meta
+        on_meta = pipe._ensure_tensor_on_device(inputs, device=meta)
         with torch.no_grad():
-            pipe._forward(inputs, **{**pipe._forward_params, **stages[1]})
+            for name in _CALLED:
+                _replace(pipe.model, name, lambda function: _recording(function, returned))
+            pipe._forward(inputs, **parameters)
+            returned = [pipe._ensure_tensor_on_device(one, device=meta) for one in returned]
+            for name in _CALLED:
+                _replace(pipe.model, name, lambda function: lambda *arguments, **words: returned.pop(0))
+            pipe.model.to(meta)
+            pipe.device = meta
+            pipe._forward(on_meta, **parameters)
     except Exception as error:
         if _is_users_own(error) and _is_of_devices(error):
             return fail(
@@ -123,6 +136,24 @@ def _on_meta(subject: Subject) -> Verdict | None:
                 got="tensors on the processor",
             )
     return None
+
+
+def _replace(model: Any, name: str, by: Callable[[Any], Any]) -> None:
+    function = getattr(model, name, None)
+    if function is not None:
+        setattr(model, name, by(function))
+
+
+def _recording(function: Any, returned: list[Any]) -> Any:
+    """Return a function that keeps what another returns, but not what this one calls itself."""
+
+    def call(*arguments: Any, **words: Any) -> Any:
+        before = len(returned)
+        result = function(*arguments, **words)
+        returned[before:] = [result]
+        return result
+
+    return call
 
 
 def _is_users_own(error: BaseException) -> bool:

@@ -70,15 +70,15 @@ def _not_plain(value: Any, path: str = "") -> Iterator[tuple[str, str, bool]]:
     "model.",
 )
 def depends_on_input(subject: Subject) -> Verdict | None:
-    """Compare the results of ten different rows, with several sets of weights if they are equal."""
-    base = subject.singles
+    """Compare the results of ten rows that differ in nothing but their input, with several sets of weights if equal."""
+    base = _with_one_second_input(subject)
     if len(base) < 2:
         return None
     everything = [base]
     if all(same(base[0], other) for other in base[1:]):
         for seed in range(_SEEDS):
             _perturb(subject.pipe.model, seed)
-            everything.append(subject.run())
+            everything.append(_with_one_second_input(subject))
         if all(same(found[0], other) for found in everything for other in found[1:]):
             return fail(
                 f"{len(base)} different rows give one result",
@@ -88,8 +88,12 @@ def depends_on_input(subject: Subject) -> Verdict | None:
             )
     else:
         _perturb(subject.pipe.model, 0)
-        everything.append(subject.run())
+        everything.append(_with_one_second_input(subject))
     return _saturated(subject, everything)
+
+
+def _with_one_second_input(subject: Subject) -> list[Any]:
+    return subject.run(subject.rows(**subject.row_parameters(0)))
 
 
 def _saturated(subject: Subject, everything: list[list[Any]]) -> Verdict | None:

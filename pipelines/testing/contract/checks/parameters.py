@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from pipesmith.pipelines.engine import Row
 from pipesmith.pipelines.plain import to_plain
 from pipesmith.pipelines.signature import Parameter
 from pipesmith.pipelines.testing.contract.comparing import difference, same, shown
+from pipesmith.pipelines.testing.contract.isolation import in_copy
 from pipesmith.pipelines.testing.contract.results import Verdict, check, fail, not_applicable, warn
 from pipesmith.pipelines.testing.contract.subject import Subject
 
 _NO_PARAMETERS = "the task has no parameters of its own"
 
 
-def _tried(subject: Subject, count: int = 3) -> Iterator[tuple[Parameter, Any, list[Any]]]:
-    """Yield parameters with a value that works, and the results of four rows with it."""
-    for parameter in subject.own_parameters:
+def _tried(
+    subject: Subject, parameters: Sequence[Parameter] | None = None, count: int = 3
+) -> Iterator[tuple[Parameter, Any, list[Any]]]:
+    """Yield parameters (all if None) with a value that works, and the results of four rows with it."""
+    for parameter in subject.own_parameters if parameters is None else parameters:
         tried = 0
         for value in subject.working_values(parameter):
             found = subject.results([_with(row, parameter.name, value) for row in subject.few])
@@ -134,22 +138,26 @@ def defaults_stay(subject: Subject) -> Verdict | None:
     hint="Keep nothing of a call on self, and change neither the dicts that a stage is given nor a default in place.",
 )
 def no_leak(subject: Subject) -> Verdict | None:
-    """Call without, with, and without each parameter."""
+    """Call without and with each parameter, and without it again; each in a copy, which no call came before."""
     if not subject.own_parameters:
         return not_applicable(_NO_PARAMETERS)
-    before = subject.run(subject.few)
-    for parameter, value, _ in _tried(subject):
-        for expected, got in zip(before, subject.run(subject.few)):
-            found = difference(expected, got)
+    before = in_copy(lambda: subject.run(subject.few))
+    for parameter in subject.own_parameters:
+        for value, after in in_copy(partial(_after_calls_with, subject, parameter)):
+            found = difference(before, after)
             if found is not None:
                 return fail(
-                    f"after a call with {parameter.name}={value!r} a call without it gives another result"
-                    f"{_at(found.path)}",
+                    f"after a call with {parameter.name}={value!r} a call without it gives another result",
                     at=subject.place("_sanitize_parameters"),
                     expected=found.expected,
                     got=found.got,
                 )
     return None
+
+
+def _after_calls_with(subject: Subject, parameter: Parameter) -> list[tuple[Any, list[Any]]]:
+    """Return values of a parameter, each with what four rows give without it after a call with it."""
+    return [(value, subject.run(subject.few)) for _, value, _ in _tried(subject, [parameter])]
 
 
 @check(

@@ -7,6 +7,7 @@ from typing import Any
 
 from pipesmith.pipelines.source import parse
 from pipesmith.pipelines.testing.contract.comparing import difference
+from pipesmith.pipelines.testing.contract.isolation import in_copy
 from pipesmith.pipelines.testing.contract.results import Verdict, check, fail
 from pipesmith.pipelines.testing.contract.subject import Subject, source_file
 
@@ -17,11 +18,11 @@ from pipesmith.pipelines.testing.contract.subject import Subject, source_file
     hint="Keep nothing of a row on self, on the class or in a default such as `seen=[]`.",
 )
 def no_state(subject: Subject) -> Verdict | None:
-    """Run ten rows, then the same backwards, in batches and forwards again."""
+    """Run ten rows backwards in a copy, forwards here, and backwards again."""
+    backwards = in_copy(lambda: subject.run(subject.rows()[::-1]))[::-1]  # here it would fill what `first` reads
     first = subject.run(subject.rows())
-    rows = subject.rows()
-    backwards = subject.run(rows[::-1])[::-1]
-    for how, found in (("after others", backwards), ("a third time", subject.run(subject.rows()))):
+    again = subject.run(subject.rows()[::-1])[::-1]
+    for how, found in (("after others", again), ("when the rows come in another order", backwards)):
         verdict = _compared(subject, first, found, how)
         if verdict is not None:
             return verdict
