@@ -82,18 +82,24 @@ def agree(plan: Plan, *, asking: bool) -> None:
         typer.confirm(question, default=not overwritten, abort=True, err=True)
 
 
-def print_next_steps(plan: Plan) -> None:
-    """Say what there is now, and what to do with it."""
+def print_next_steps(plan: Plan, *, is_project: bool = True) -> None:
+    """Say what there is now, and what to do with it: in a project, or in a checkout of transformers."""
     answers = plan.answers
+    source = f"{answers.pipelines}/{answers.module}.py"
+    logic = f"Your own logic goes into preprocess, _forward and postprocess of {answers.class_name} in {source}."
+    if not is_project:
+        tests = f"tests/pipelines/test_pipelines_{answers.module}.py"
+        steps = f"\n  cd {plan.root} && python -m pytest {tests}" if (plan.root / tests).is_file() else ""
+        output.print_text(f"{answers.task} is a task of {plan.root}. Next:{steps}\n{logic}")
+        return
     example = {"text": '"text"', "audio": "sound.wav", "image": "picture.jpg", "video": "clip.mp4"}.get(
         answers.type, """'{"image": "picture.jpg", "text": "a cat"}'"""
     )
     second = ' --second-text "another text"' if answers.pair else ""
     model = "" if answers.default else " --model tiny"
-    source = f"{answers.pipelines}/{answers.module}.py"
     output.print_text(
         f"{answers.task} is a task of {plan.root}. Next:\n"
         f"  pipe run {answers.task} {example}{second}{model}\n"
         "  python -m pytest\n"
-        f"Your own logic goes into preprocess, _forward and postprocess of {answers.class_name} in {source}."
+        f"{logic}"
     )

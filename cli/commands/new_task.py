@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -45,6 +46,10 @@ def new_task(
     framework: Annotated[
         str, typer.Option("--framework", metavar="pt|both", help="pt leaves TensorFlow's tests out.")
     ] = "both",
+    into: Annotated[
+        Path | None,
+        typer.Option("--into", metavar="PATH", help="Into this checkout of transformers.", show_default=False),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print a unified diff and write nothing.", show_default=False)
     ] = False,
@@ -66,29 +71,35 @@ def new_task(
     pipe new-task tone --type audio --chunk --param top_k:int=3@postprocess
 
     pipe new-task my-sentiment --from text-classification --dry-run
+
+    pipe new-task my-task --yes --into ../transformers
     """
     from pipesmith.cli import scaffolding
     from pipesmith.pipelines.hub import HubAccess
     from pipesmith.pipelines.scaffolding.choosing import Choices, choose
+    from pipesmith.pipelines.scaffolding.into import make_plan_into
     from pipesmith.pipelines.scaffolding.plan import make_plan
 
     output.set_verbose(verbose)
     output.hide(token)
     asking = scaffolding.can_ask() and not yes
-    choices = Choices(task, type, model_class, pair, chunk, tuple(param or ()), default, from_task, framework)
+    choices = Choices(task, type, model_class, pair, chunk, tuple(param or ()), default, from_task, framework, into)
     access = HubAccess(token, offline)
     if asking and not dry_run:
         choose(choices, access)  # what was said is checked before more is asked
         choices = scaffolding.ask(choices)
-    plan = make_plan(choose(choices, access))
+    answers = choose(choices, access)
+    plan, notes = make_plan_into(into, answers) if into else (make_plan(answers), ())
     if dry_run:
         for change in plan.changes:
             output.print_text(change.diff().rstrip("\n"))
-        return
-    if not plan.changes:
+    elif not plan.changes:
         output.note("Everything is there already: nothing changed.")
     else:
         scaffolding.show(plan)
         scaffolding.agree(plan, asking=asking)
         plan.write()
-    scaffolding.print_next_steps(plan)
+    for note in notes:
+        output.note(note)
+    if not dry_run:
+        scaffolding.print_next_steps(plan, is_project=into is None)

@@ -9,6 +9,8 @@
     plan.py           the files to write: shown, compared with what is there, staged and renamed
     project_file.py   the pyproject.toml that makes a folder a project
     update.py         the three-way merge when templates have changed
+    into.py           the files of a task in a checkout of transformers
+    transformers_source.py  the source of transformers with a task added to it
 
 Nothing here imports torch or transformers.
 """

@@ -32,6 +32,7 @@ class Choices:
         default: user/model, user/model@revision, or a folder.
         parent: the task to start from.
         framework: "pt", or "both".
+        into: the checkout of transformers that it is for; None for the project.
     """
 
     task: str
@@ -43,6 +44,7 @@ class Choices:
     default: str | None = None
     parent: str | None = None
     framework: str = "both"
+    into: Path | None = None
 
 
 def choose(choices: Choices, access: HubAccess) -> Answers:
@@ -56,7 +58,8 @@ def choose(choices: Choices, access: HubAccess) -> Answers:
         PipeError: an answer cannot be; it names the nearest that can.
     """
     file, project = registry_file()
-    check_name(choices.task, project)
+    if choices.into is None:
+        check_name(choices.task, project)
     parameters = tuple(parse_parameter(text) for text in choices.parameters)
     names = [parameter.name for parameter in parameters]
     twice = next((name for name in names if names.count(name) > 1), None)

@@ -65,6 +65,11 @@ def render(answers: Answers, templates: Path | None = None) -> dict[str, str]:
     }
 
 
+def render_template(name: str, answers: Answers) -> str:
+    """Return the text that one of pipesmith's own templates gives of a task; it raises what `render` does."""
+    return _render(_environment(None), name, _context(answers))
+
+
 def parameters_of(answers: Answers) -> tuple[Parameter, ...]:
     """Return the template's own parameters, with the author's defaults, and then those that the author added.
 
@@ -233,11 +238,11 @@ def tidied(text: str) -> str:
 
 
 def _blank_lines(before: str, line: str, found: int) -> int:
-    if not line.startswith((" ", ")", "]", "}")) and (before.startswith(" ") or line.startswith(("def ", "class "))):
-        is_continued = before.rstrip().endswith(("(", "[", "{", ","))
-        return 0 if is_continued else 2
     if before.lstrip().startswith("@"):
         return 0
+    if not line.startswith((" ", ")", "]", "}")) and (before[0] == " " or line.startswith(("def ", "class ", "@"))):
+        is_continued = before.rstrip().endswith(("(", "[", "{", ","))
+        return 0 if is_continued else 2
     if before.endswith((":", "(", "[", "{")) and not before.lstrip().startswith(('"""', "Args")):
         return 0
     if line.lstrip().startswith(("def ", "@")):
