@@ -213,6 +213,9 @@ class _CommandLine:
             pt_model=self.value("--pt-model"),
             revision=self.value("--revision"),
             access=HubAccess(token, "--offline" in self.args),
+            trust_project="--trust-project" in self.args,
+            ask=output.asker(),
+            notify=output.note,
         )
 
     def _find_task(self) -> None:

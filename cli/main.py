@@ -16,6 +16,7 @@ from pipesmith.cli.commands.push import push
 from pipesmith.cli.commands.register import register
 from pipesmith.cli.commands.run import run
 from pipesmith.cli.commands.test import test
+from pipesmith.cli.commands.trust import trust
 from pipesmith.cli.commands.update import update
 from pipesmith.cli.commands.verify import verify
 from pipesmith.cli.flags import TaskCommand
@@ -42,6 +43,7 @@ app.command("verify", epilog=EXIT_CODES)(verify)
 app.command("doctor", epilog=EXIT_CODES)(doctor)
 app.command("list")(list_tasks)
 app.command("info")(info)
+app.command("trust", epilog=EXIT_CODES)(trust)
 
 
 def _print_versions(wanted: bool) -> None:

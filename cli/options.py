@@ -112,6 +112,15 @@ OfflineOpt = Annotated[
         "--offline", rich_help_panel=MODEL, help="Read repositories from the cache alone.", show_default=False
     ),
 ]
+TrustProjectOpt = Annotated[
+    bool,
+    typer.Option(
+        "--trust-project",
+        rich_help_panel=MODEL,
+        help="Let the project's pipe.lock count though you never accepted it: for CI.",
+        show_default=False,
+    ),
+]
 DeviceOpt = Annotated[
     str | None,
     typer.Option(

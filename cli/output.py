@@ -19,10 +19,12 @@ from pipesmith.pipelines.errors import PipeError
 if TYPE_CHECKING:
     import typer
     from rich.console import Console
+    from rich.status import Status
 
 _verbose = False
 _quiet = False
 _hidden: set[str] = set()
+_status: Status | None = None  # what is spinning
 
 
 def start() -> None:
@@ -145,6 +147,33 @@ def results_stream(*, until_exit: bool = False) -> Iterator[TextIO]:
         os.close(kept)
 
 
+def asker() -> Callable[[str, str], bool] | None:
+    """Return what asks a person yes or no; None if there is none: no terminal to read from, or none to write to."""
+    return ask if sys.stdin and sys.stdin.isatty() and sys.stderr.isatty() else None
+
+
+def ask(question: str, more: str) -> bool:
+    """Ask a person on the terminal; nothing but y and yes is a yes.
+
+    Args:
+        question: what is asked, of as many lines as it takes.
+        more: what is shown first to a person who answers s.
+    """
+    if _status is not None:
+        _status.stop()
+    try:
+        _say(question)
+        while True:
+            print("[y]es, [N]o, [s]how the code: ", end="", file=sys.stderr, flush=True)
+            answer = sys.stdin.readline().strip().lower()
+            if answer not in ("s", "show"):
+                return answer in ("y", "yes")
+            _say(more)
+    finally:
+        if _status is not None:
+            _status.start()
+
+
 @contextmanager
 def status(text: str, *, hidden: bool = False) -> Iterator[Callable[[str], None]]:
     """Show on a terminal that something longer than a second is under way; what is yielded changes the text."""
@@ -154,8 +183,11 @@ def status(text: str, *, hidden: bool = False) -> Iterator[Callable[[str], None]
     from rich.console import Console
     from rich.text import Text
 
+    global _status
     with Console(stderr=True).status(Text(text)) as shown:
+        _status = shown
         yield lambda text: shown.update(Text(text))
+    _status = None
 
 
 @contextmanager

@@ -37,10 +37,11 @@ def load_options(ctx: typer.Context) -> LoadOptions:
     return LoadOptions(
         **_given(ctx, "model", "revision", "pt_model", "device", "dtype", task="task_name", compiled="compile_model"),
         framework=Framework(ctx.params.get("framework") or "pt").value,
-        **_given(ctx, "trust_remote_code", "allow_random_weights"),
+        **_given(ctx, "trust_remote_code", "trust_project", "allow_pickle", "verify", "allow_random_weights"),
         model_kwargs=parse_object(ctx.params["model_kwargs"], "--model-kwargs"),
         init=parse_settings(ctx.params["init"] or [], "--init"),
         access=HubAccess(ctx.params["token"], ctx.params["offline"]),
+        ask=output.asker(),
         notify=output.note,
     )
 

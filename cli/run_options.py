@@ -357,7 +357,25 @@ TrustOpt = Annotated[
     bool,
     typer.Option(
         "--trust-remote-code",
-        help="Let code that a checkpoint brings along run.",
+        help="Let code that a checkpoint brings run this once; `pipe trust` is for good.",
+        rich_help_panel=MODEL,
+        show_default=False,
+    ),
+]
+AllowPickleOpt = Annotated[
+    bool,
+    typer.Option(
+        "--allow-pickle",
+        help="Take weights of a repository in a format that can hold code (.bin).",
+        rich_help_panel=MODEL,
+        show_default=False,
+    ),
+]
+VerifyOpt = Annotated[
+    bool,
+    typer.Option(
+        "--verify",
+        help="Compare every downloaded byte with the Hub's checksums, weights too.",
         rich_help_panel=MODEL,
         show_default=False,
     ),

@@ -16,6 +16,7 @@ from typing import Any
 from pipesmith.pipelines.compat.table import needed
 from pipesmith.pipelines.entries import PipelineEntry, Place, default_model
 from pipesmith.pipelines.errors import PipelineLoadError, TaskNotFoundError
+from pipesmith.pipelines.hub import Snapshot, is_repo_id
 from pipesmith.pipelines.source import ClassReference, module_file, parse
 
 _TORCH_WEIGHTS = (
@@ -71,14 +72,29 @@ class Checkpoint:
     Args:
         folder: where the files lie.
         config: what config.json holds.
-        name: what people call it: the folder, or a repository at a commit.
-        repo_id: the repository that the folder is a snapshot of, "" if it is none.
+        snapshot: the repository that the folder is a snapshot of, if it is one.
     """
 
     folder: Path
     config: dict[str, Any]
-    name: str
-    repo_id: str = ""
+    snapshot: Snapshot | None = None
+
+    @property
+    def name(self) -> str:
+        """What people call it: the folder, or a repository at a commit."""
+        return str(self.snapshot or self.folder)
+
+    @property
+    def repo_id(self) -> str:
+        """The repository's name, "" if it is none."""
+        return self.snapshot.repo_id if self.snapshot else ""
+
+    @property
+    def base_model(self) -> str | None:
+        """The repository that adapter weights build on, if it is none of its own."""
+        file = self.folder / "adapter_config.json"
+        name = _read_object(file).get("base_model_name_or_path") if file.is_file() else None
+        return name if isinstance(name, str) and name != self.repo_id and is_repo_id(name) else None
 
     @property
     def names_itself(self) -> bool:
@@ -100,13 +116,12 @@ class Checkpoint:
         return [str(name) for name in names] if isinstance(names, list) else []
 
 
-def read_checkpoint(folder: Path, name: str | None = None, repo_id: str = "") -> Checkpoint:
+def read_checkpoint(folder: Path, snapshot: Snapshot | None = None) -> Checkpoint:
     """Read a checkpoint folder's config.json.
 
     Args:
         folder: the folder.
-        name: what to call it in messages; the folder's path if None.
-        repo_id: the repository that the folder is a snapshot of.
+        snapshot: the repository that it is a snapshot of, if it is one.
 
     Raises:
         PipelineLoadError: no such folder, no config.json, or one that is not a JSON object.
@@ -118,10 +133,10 @@ def read_checkpoint(folder: Path, name: str | None = None, repo_id: str = "") ->
     file = folder / "config.json"
     if not file.is_file():
         raise PipelineLoadError(
-            f"{name or folder} is no checkpoint: it holds no config.json.",
+            f"{snapshot or folder} is no checkpoint: it holds no config.json.",
             hint="A checkpoint folder is what save_pretrained() writes: config.json, weights and a tokenizer.",
         )
-    return Checkpoint(folder, _read_object(file), name or str(folder), repo_id)
+    return Checkpoint(folder, _read_object(file), snapshot)
 
 
 def _read_object(file: Path) -> dict[str, Any]:
@@ -234,7 +249,7 @@ def code_files(folder: Path, modules: Iterable[str]) -> list[Path]:
     """List the files that hold modules of a folder, and what these import from beside them."""
     found: dict[Path, None] = {}
     for module in sorted(modules):
-        _add_with_imports(folder / f"{module}.py", found)
+        _add_with_imports(folder / f"{module}.py", folder, found)
     return list(found)
 
 
@@ -247,37 +262,57 @@ def _code_references(checkpoint: Checkpoint, task: str | None) -> Iterator[str]:
         if not file.is_file():
             continue
         content = checkpoint.config if name == "config.json" else _read_object(file)
-        auto_map = content.get("auto_map")
-        for value in auto_map.values() if isinstance(auto_map, dict) else ():
-            for reference in value if isinstance(value, (list, tuple)) else (value,):
-                if isinstance(reference, str):
-                    yield reference
+        for auto_map in _auto_maps(content):
+            for value in auto_map.values():
+                for reference in value if isinstance(value, (list, tuple)) else (value,):
+                    if isinstance(reference, str):
+                        yield reference
 
 
-def _add_with_imports(file: Path, found: dict[Path, None]) -> None:
-    """Add a file and what it imports relatively, or by the bare name of a file beside it."""
+def _auto_maps(content: Any) -> Iterator[dict[str, Any]]:
+    """Yield the `auto_map` of a configuration and of those within it, as models of several parts have."""
+    if isinstance(content, dict):
+        if isinstance(content.get("auto_map"), dict):
+            yield content["auto_map"]
+        for value in content.values():
+            yield from _auto_maps(value)
+
+
+def _add_with_imports(file: Path, root: Path, found: dict[Path, None]) -> None:
+    """Add a file, the packages around it, and what it imports relatively or by the bare name of a file beside it."""
     if file in found:
         return
     found[file] = None
     if not file.is_file():
         return
+    for folder in file.parents:
+        if folder == root or not folder.is_relative_to(root):
+            break
+        if (folder / "__init__.py").is_file():
+            _add_with_imports(folder / "__init__.py", root, found)
     try:
         tree = parse(file)
     except PipelineLoadError:  # it will say so itself when it is run
         return
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.level:
+            if node.level > len(file.parents):
+                continue
             folder = file.parents[node.level - 1].joinpath(*(node.module or "").split("."))
             named = [module_file(folder)] if node.module else []
             named += [module_file(folder / alias.name) for alias in node.names]
         elif isinstance(node, (ast.Import, ast.ImportFrom)):
-            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""]
-            named = [module_file(file.parent / name.partition(".")[0]) for name in names]
+            within = f"{node.module}." if isinstance(node, ast.ImportFrom) else ""  # `from a import b` may run a.b
+            named = []
+            for name in (within + alias.name for alias in node.names):
+                parts = name.split(".")  # `import a.b` runs a, too
+                for base in dict.fromkeys((file.parent, root)):
+                    named += [module_file(base.joinpath(*parts[:end])) for end in range(1, len(parts) + 1)]
         else:
             continue
         for imported in named:
             if imported is not None:
-                _add_with_imports(imported, found)
+                _add_with_imports(imported, root, found)
 
 
 def checkpoint_entry(checkpoint: Checkpoint, task: str | None) -> PipelineEntry | list[str]:

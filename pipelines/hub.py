@@ -2,15 +2,16 @@
 
 A repository is fetched in two steps, so that its code can be looked at before gigabytes arrive: first the small files
 (configuration, tokenizer, code), then the weights of one format. Not here: what the files mean (`checkpoint.py`), and
-whether their code may run (`trust.py`).
+whether their code may run (`trust/`).
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,6 +23,8 @@ Result = TypeVar("Result")
 
 _REPO_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 _WEIGHTS = re.compile(r".*\.(safetensors|bin|h5|msgpack|onnx|pt|pth|ckpt|gguf|ot|tflite|pb|mlmodel|npz|pkl)")
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 ATTEMPTS = 5
 _PATIENCE = 20.0  # seconds after which a fault is taken for lasting
 _FIRST_WAIT = 0.5  # seconds; doubled after each attempt
@@ -56,13 +59,21 @@ class Snapshot:
         repo_id: user/repo.
         commit: 40 hexadecimal digits.
         folder: where the files lie.
-        names: the repository's files, if the Hub was asked.
+        checksums: the repository's files, if the Hub was asked: of each the SHA-256, or git's id of its content (40
+            digits) if it is small; "" if the Hub did not say.
+        revision: what was asked for; None for the main branch.
     """
 
     repo_id: str
     commit: str
     folder: Path
-    names: tuple[str, ...] = ()
+    checksums: Mapping[str, str] = field(default_factory=dict)
+    revision: str | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The repository's files; none if the Hub was not asked."""
+        return tuple(self.checksums)
 
     def __str__(self) -> str:
         return f"{self.repo_id} at commit {self.commit}"
@@ -93,17 +104,24 @@ def fetch_small_files(
 
     api = HfApi(token=access.token)
     try:
-        info = retried(lambda: api.model_info(repo_id, revision=revision))
+        info = retried(lambda: api.model_info(repo_id, revision=revision, files_metadata=True))
     except Exception as error:  # the network's, the Hub's and the file system's errors have no common base
         found = cached(repo_id, revision) if _is_unreachable(error) else None
         if found is not None:
             return found
         raise hub_error(error, repo_id, revision, access) from error
-    names = [sibling.rfilename for sibling in info.siblings or ()]
-    small = [name for name in names if not _WEIGHTS.fullmatch(name) and name.endswith(endings)]
-    folder = _download(repo_id, info.sha or revision or "main", small, access)
+    checksums = {sibling.rfilename: _checksum(sibling) for sibling in info.siblings or ()}
+    small = [name for name in checksums if not _WEIGHTS.fullmatch(name) and name.endswith(endings)]
+    commit = info.sha or revision or "main"
+    folder = _download(repo_id, commit, small, access)
+    asked = revision if revision and _COMMIT.fullmatch(revision) else commit
+    if folder.name != asked:
+        raise HubError(
+            f"{repo_id} has a branch or tag with the name of a commit, {asked}, which is at {folder.name}.",
+            hint="Such a name misleads on purpose. Name another revision, if you know its owner.",
+        )
     _remember(folder, revision or "main")
-    return Snapshot(repo_id, folder.name, folder, tuple(names))
+    return Snapshot(repo_id, folder.name, folder, checksums, revision)
 
 
 def resolve_commit(repo_id: str, revision: str | None, access: HubAccess) -> str:
@@ -124,15 +142,73 @@ def resolve_commit(repo_id: str, revision: str | None, access: HubAccess) -> str
     return str(info.sha)
 
 
-def fetch_weights(snapshot: Snapshot, access: HubAccess) -> None:
+def fetch_weights(snapshot: Snapshot, access: HubAccess, *, allow_pickle: bool = False, verify: bool = False) -> None:
     """Fetch the weights of a snapshot, in one format: safetensors if there are any, else PyTorch's own.
 
+    Args:
+        snapshot: what `fetch_small_files` returned.
+        access: how the Hub is reached.
+        allow_pickle: whether PyTorch's own format, which can hold code, is taken.
+        verify: whether every byte is compared with what the Hub says of the commit.
+
     Raises:
-        HubError: as `fetch_small_files`.
+        HubError: as `fetch_small_files`; the weights are pickles; or a byte is not the commit's.
     """
-    wanted = _weights_of_one_format(snapshot.names)  # nothing if only the cache could be asked: it holds them or not
-    if wanted:
+    # If only the cache could be asked, it holds them or not.
+    wanted = _weights_of_one_format(snapshot.names or _files_in(snapshot.folder))
+    pickles = [name for name in wanted if name.endswith(_PICKLES)]
+    if pickles and not allow_pickle:
+        raise HubError(
+            f"The weights of {snapshot} are in a format that can hold code: {pickles[0]}.",
+            hint="Ask its author for safetensors; if you trust the repository: --allow-pickle",
+        )
+    if wanted and snapshot.names:
         _download(snapshot.repo_id, snapshot.commit, wanted, access)
+    if verify:
+        for name in snapshot.names or _files_in(snapshot.folder):
+            if (snapshot.folder / name).is_file():
+                check_file(snapshot, name)
+
+
+def check_file(snapshot: Snapshot, name: str, content: bytes | None = None) -> None:
+    """Compare a downloaded file with what the Hub says of the commit, or else with the name that its cache gave it.
+
+    Args:
+        snapshot: where the file lies.
+        name: its path there.
+        content: its bytes, if they are read already.
+
+    Raises:
+        HubError: a byte differs.
+    """
+    file = (snapshot.folder / name).resolve()
+    expected = snapshot.checksums.get(name) or file.name  # the cache calls a blob by its checksum
+    if not re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", expected):
+        return
+    digest = hashlib.sha256() if len(expected) == 64 else hashlib.sha1()
+    if len(expected) == 40:  # git's id of a content
+        digest.update(f"blob {file.stat().st_size if content is None else len(content)}\0".encode())
+    if content is not None:
+        digest.update(content)
+    else:
+        with file.open("rb") as stream:
+            while block := stream.read(1 << 20):
+                digest.update(block)
+    if digest.hexdigest() != expected:
+        raise HubError(
+            f"{name} is not what {snapshot} holds: the downloaded file was changed.",
+            hint=f"Remove it, and it is fetched again: rm {file}",
+        )
+
+
+def _checksum(sibling: Any) -> str:
+    lfs = sibling.lfs
+    sha256 = lfs.get("sha256") if isinstance(lfs, dict) else getattr(lfs, "sha256", None)
+    return str(sha256 or sibling.blob_id or "")
+
+
+def _files_in(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir() if path.is_file()]
 
 
 def cached(repo_id: str, revision: str | None) -> Snapshot | None:
@@ -143,7 +219,7 @@ def cached(repo_id: str, revision: str | None) -> Snapshot | None:
     if not isinstance(found, str):
         return None
     folder = Path(found).parent
-    return Snapshot(repo_id, folder.name, folder)
+    return Snapshot(repo_id, folder.name, folder, revision=revision)
 
 
 def _remember(folder: Path, revision: str) -> None:
@@ -174,7 +250,10 @@ def _not_cached(repo_id: str, revision: str | None) -> Snapshot:
 def _weights_of_one_format(names: Iterable[str]) -> list[str]:
     top = [name for name in names if "/" not in name]
     wanted = []
-    for stems in (("model", "pytorch_model"), ("adapter_model", "adapter_model")):  # safetensors before PyTorch's own
+    kinds = [("model", "pytorch_model")]
+    if "adapter_config.json" in top:
+        kinds.append(("adapter_model", "adapter_model"))
+    for stems in kinds:  # safetensors before PyTorch's own
         for stem, ending in zip(stems, ("safetensors", "bin")):
             chosen = [name for name in top if re.fullmatch(rf"{stem}(-\d+-of-\d+)?\.{ending}", name)]
             if chosen:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import importlib
-import os
 import pickle
 from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
@@ -20,15 +19,14 @@ from pipesmith.pipelines import compat, tensorflow, trust
 from pipesmith.pipelines.checkpoint import (
     Checkpoint,
     check_weights,
-    code_files,
     code_modules,
     holds_weights,
     read_checkpoint,
 )
-from pipesmith.pipelines.compat.remote import load_remote_class, prepare_remote_code
+from pipesmith.pipelines.compat.remote import load_remote_class, only_checked_code
 from pipesmith.pipelines.entries import DefaultModel, ModelClass, PipelineEntry
 from pipesmith.pipelines.errors import HubError, ParameterError, PipeError, PipelineLoadError, causes
-from pipesmith.pipelines.hub import HubAccess, Snapshot, fetch_small_files, fetch_weights, is_repo_id
+from pipesmith.pipelines.hub import HubAccess, fetch_weights, is_repo_id
 from pipesmith.pipelines.names import near_miss
 from pipesmith.pipelines.project import find_project
 from pipesmith.pipelines.source import ClassReference
@@ -62,31 +60,32 @@ def load(target: Target, options: LoadOptions) -> Any:
         options.notify(text)
     entry = target.entry
     model = _chosen_model(target, options)
-    checkpoint, snapshot = _open_checkpoint(model, entry, options)
-    remote = _entry_checkpoint(entry)
+    checkpoint = _open_checkpoint(model, target, options)
+    remote = target.checkpoint if entry.origin == "checkpoint" else None
     if remote is not None and remote.folder.resolve() == checkpoint.folder.resolve():
         remote = checkpoint
-    code_revision = _require_trust([checkpoint] if remote is None else [remote, checkpoint], entry, options)
+    if remote is not None and remote is not checkpoint:
+        trust.require(remote, entry.task, options)
+    code = trust.require(checkpoint, entry.task if remote is checkpoint else None, options)
+    trusted: dict[str, Any] = {"trust_remote_code": code is not None}
+    if code is not None and code.code_revision is not None:
+        trusted |= {"code_revision": code.code_revision, "token": options.access.token}
+    snapshot = checkpoint.snapshot
     if snapshot is not None:
-        fetch_weights(snapshot, options.access)
+        fetch_weights(snapshot, options.access, allow_pickle=options.allow_pickle, verify=options.verify)
     if snapshot is not None and not snapshot.names and not holds_weights(checkpoint):
         raise HubError(
             f"The weights of {checkpoint.name} are not in the cache, and the Hub was not asked.",
             hint="Run once without --offline and HF_HUB_OFFLINE.",
         )
     check_weights(checkpoint, options.framework)
-    prepare_remote_code(
-        code_modules(checkpoint), checkpoint.folder, code_revision=code_revision, token=options.access.token
-    )
     pipeline_class = _own_class(entry) if remote is None else _remote_class(entry, remote)
     _check_class(pipeline_class, entry)
-    arguments: dict[str, Any] = {"trust_remote_code": options.trust_remote_code}
-    if code_revision is not None:
-        arguments |= {"code_revision": code_revision, "token": options.access.token}
-    live_model = _load_model(entry, checkpoint, options, arguments)
-    parts = _load_parts(pipeline_class, checkpoint, options.init, arguments)
-    compat.adapt_parts(pipeline_class, live_model, parts, options.model_kwargs)
-    pipe = _construct(pipeline_class, entry, live_model, parts, options)
+    with only_checked_code():
+        live_model = _load_model(entry, checkpoint, options, trusted)
+        parts = _load_parts(pipeline_class, checkpoint, options.init, trusted)
+        compat.adapt_parts(pipeline_class, live_model, parts, options.model_kwargs)
+        pipe = _construct(pipeline_class, entry, live_model, parts, options)
     if options.framework == "tf":
         return pipe
     if options.dtype == "float16" and pipe.device.type == "cpu":
@@ -110,9 +109,10 @@ def _import_libraries() -> None:
 
 def _chosen_model(target: Target, options: LoadOptions) -> DefaultModel:
     chosen = target.model
+    is_pinned = target.checkpoint is not None and target.checkpoint.snapshot is not None
     if options.model is not None:
         chosen = DefaultModel(options.model, options.revision)
-    elif chosen is not None and options.revision is not None and not target.is_pinned:
+    elif chosen is not None and options.revision is not None and not is_pinned:
         chosen = replace(chosen, revision=options.revision)
     if chosen is None:
         raise PipelineLoadError(
@@ -121,7 +121,7 @@ def _chosen_model(target: Target, options: LoadOptions) -> DefaultModel:
         )
     if not chosen.model:
         raise ParameterError("--model is empty.", hint="Give a folder, user/repo, or tiny.")
-    if options.revision is not None and not target.is_pinned and not _is_repository(chosen.model):
+    if options.revision is not None and not is_pinned and not _is_repository(chosen.model):
         raise ParameterError(
             f"--revision {options.revision}: {chosen.model} is no repository.",
             hint="A revision belongs to a repository: --model user/repo.",
@@ -155,63 +155,20 @@ def _is_repository(name: str) -> bool:
     return is_repo_id(name) and not Path(name).expanduser().exists()
 
 
-def _open_checkpoint(
-    model: DefaultModel, entry: PipelineEntry, options: LoadOptions
-) -> tuple[Checkpoint, Snapshot | None]:
+def _open_checkpoint(model: DefaultModel, target: Target, options: LoadOptions) -> Checkpoint:
     """Read the checkpoint of a model: a folder, or the small files of a repository at one commit."""
+    if target.checkpoint is not None and options.model is None:
+        return target.checkpoint
     folder = Path(model.model).expanduser()
     if folder.exists() or model.model.startswith(("/", "./", "../", "~")) or model.model.count("/") > 1:
-        return read_checkpoint(folder), None
-    if not is_repo_id(model.model) and entry.default != model:
+        return read_checkpoint(folder)
+    if not is_repo_id(model.model) and target.entry.default != model:
         raise PipelineLoadError(
             f"There is no checkpoint folder {model.model}.",
             hint="--model takes a folder, a repository (user/repo), or tiny for random weights.",
         )
-    snapshot = fetch_small_files(model.model, model.revision, options.access)
-    return read_checkpoint(snapshot.folder, str(snapshot), model.model), snapshot
-
-
-def _entry_checkpoint(entry: PipelineEntry) -> Checkpoint | None:
-    """Return the checkpoint that brings an entry's code; None if the class is the user's own or installed."""
-    if entry.origin != "checkpoint" or entry.place is None:
-        return None
-    return read_checkpoint(entry.place.file.parent)
-
-
-def _require_trust(checkpoints: Sequence[Checkpoint], entry: PipelineEntry, options: LoadOptions) -> str | None:
-    """Pass the gate for all code that loading would run.
-
-    Returns:
-        The commit of another repository whose code the checkpoint names; None if there is none.
-    """
-    files: dict[Path, str] = {}
-    others: dict[str, list[str]] = {}
-    for checkpoint in checkpoints:
-        task = entry.task if checkpoint is checkpoints[0] and entry.origin == "checkpoint" else None
-        modules = code_modules(checkpoint, task)
-        files.update(_shown(checkpoint.folder, modules.pop("", [])))
-        others |= modules
-    commits = [checkpoint.folder.name for checkpoint in checkpoints if checkpoint.names_itself]
-    name = " and ".join(dict.fromkeys(checkpoint.name for checkpoint in checkpoints))
-    for repo_id, modules_of_other in others.items():
-        other = fetch_small_files(repo_id, None, options.access)
-        files.update(_shown(other.folder, modules_of_other, f"{repo_id}: "))
-        name += f" and {other}"
-        commits.append(other.commit)
-    if len(set(commits)) > 1:
-        raise PipelineLoadError(
-            f"{name} name code of each other, and only one of them can be pinned.",
-            hint="Copy the code into one repository, so that one commit pins it all.",
-        )
-    trust.require(name, files, trusted=options.trust_remote_code)
-    if files:
-        options.notify(f"The code of {name} runs, as --trust-remote-code says.")
-    return commits[0] if commits else None
-
-
-def _shown(folder: Path, modules: Sequence[str], prefix: str = "") -> dict[Path, str]:
-    """Return the files of code in a folder, and how each is shown: by its path there."""
-    return {file: f"{prefix}{os.path.relpath(file, folder)}" for file in code_files(folder, modules)}
+    snapshot = trust.fetch_trusted(model.model, model.revision, options)
+    return read_checkpoint(snapshot.folder, snapshot)
 
 
 def _own_class(entry: PipelineEntry) -> type[Any]:
@@ -274,6 +231,8 @@ def _load_model(entry: PipelineEntry, checkpoint: Checkpoint, options: LoadOptio
     for candidate in taken:
         try:
             live, info = _from_pretrained(candidate, folder, config=config, **trusted, **arguments)
+        except PipeError:
+            raise
         except Exception as error:  # transformers raises what it likes; the next class may take the weights
             first_error = first_error or error
             continue
@@ -416,6 +375,8 @@ def _load_parts(
             part = getattr(transformers, auto_class).from_pretrained(str(checkpoint.folder), **trusted)
             if name == "processor" and not isinstance(part, transformers.ProcessorMixin):
                 raise TypeError(f"it is a {type(part).__name__}, not a processor")
+        except PipeError:
+            raise
         except Exception as error:  # the same rule as transformers': an optional part that fails is left out
             if flag:
                 raise PipelineLoadError(
@@ -516,6 +477,7 @@ def pipeline(
     device: Any = None,
     dtype: Any = "auto",
     trust_remote_code: bool = False,
+    allow_pickle: bool = False,
     allow_random_weights: bool = False,
     model_kwargs: Mapping[str, Any] | None = None,
     pt_model: str | None = None,
@@ -532,7 +494,8 @@ def pipeline(
         revision: branch, tag or commit of a repository.
         device: "cpu", "cuda:0", 0, a torch.device; the first accelerator if None.
         dtype: "float32", "bfloat16", a torch.dtype; the checkpoint's own if "auto".
-        trust_remote_code: whether code that the checkpoint brings may run.
+        trust_remote_code: whether code that the checkpoint brings may run, though no lock says so.
+        allow_pickle: whether weights of a repository may be in a format that can hold code.
         allow_random_weights: whether weights that the checkpoint lacks may start at random.
         model_kwargs: passed on to the model's from_pretrained.
         pt_model: the model class of a file's pipeline that has no entry.
@@ -558,6 +521,7 @@ def pipeline(
         init=init,
         framework=framework,
         trust_remote_code=trust_remote_code,
+        allow_pickle=allow_pickle,
         allow_random_weights=allow_random_weights,
         access=HubAccess(token, local_files_only),
     )
@@ -567,7 +531,10 @@ def pipeline(
     if settings and settings.parameters:
         options = replace(options, init={**settings.parameters, **init})
     if is_live:
-        pipeline_class = _own_class(target.entry)
+        remote = target.checkpoint if target.entry.origin == "checkpoint" else None
+        if remote is not None:
+            trust.require(remote, target.entry.task, options)
+        pipeline_class = _own_class(target.entry) if remote is None else _remote_class(target.entry, remote)
         _check_class(pipeline_class, target.entry)
         return _construct(pipeline_class, target.entry, model, {}, options)
     return load(target, options)

@@ -21,36 +21,54 @@ import sys
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
 from pipesmith.pipelines import compat
+from pipesmith.pipelines.errors import UntrustedCodeError
+from pipesmith.pipelines.project import is_foreign
 from pipesmith.pipelines.source import module_file
+from pipesmith.pipelines.trust import checked
 
 _PREFIX = "_pipe_user_"
 _roots: dict[str, Path] = {}  # private package name -> its folder
+_checked: set[str] = set()  # the private packages that somebody else brings: their files pass the check of trust
+_own: set[Path] = set()  # folders of projects, whose files must not be another user's
 _lock = threading.RLock()
 
 
-def import_file(file: Path) -> ModuleType:
+def import_file(file: Path, *, brought_by: Path | None = None) -> ModuleType:
     """Import a Python file, or return the module if plain Python has imported this very file already.
+
+    Args:
+        file: the file.
+        brought_by: the checkpoint folder whose code it is; None if it is the user's own.
 
     Raises:
         Whatever the file raises: the caller knows how to speak of it.
     """
     file = _place(file)
     with _lock:
-        imported = _already_imported(file)
+        imported = _already_imported(file) if brought_by is None else None
         if imported is not None:
             return imported
-        root, dotted = _package_of(file)
-        name = _mount(root)
+        if brought_by is None:
+            root, dotted = _package_of(file)
+        else:
+            root = brought_by.resolve()
+            dotted = ".".join(file.relative_to(root).with_suffix("").parts)
+        name = _mount(root, is_checked=brought_by is not None)
         if dotted:
             return importlib.import_module(f"{name}.{dotted}")
         package = sys.modules[name]
         assert isinstance(package, _Package)
         package.run_init()
         return package
+
+
+def only_own_files(folder: Path) -> None:
+    """Refuse, from here on, to run a file below a project's folder that belongs to another user."""
+    _own.add(folder.resolve())
 
 
 def is_user_module(name: str) -> bool:
@@ -82,11 +100,13 @@ def _package_of(file: Path) -> tuple[Path, str]:
     return root, ".".join(parts)
 
 
-def _mount(root: Path) -> str:
+def _mount(root: Path, *, is_checked: bool) -> str:
     """Make a folder importable under its private name, once."""
-    name = _PREFIX + hashlib.sha256(str(root).encode()).hexdigest()[:12]
+    name = _PREFIX + hashlib.sha256(f"{root}{' checked' * is_checked}".encode()).hexdigest()[:12]
     if name not in _roots:
         _roots[name] = root
+        if is_checked:
+            _checked.add(name)
         if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
             sys.meta_path.insert(0, _Finder())
         sys.modules[name] = _Package(name, root)
@@ -121,7 +141,7 @@ class _Package(ModuleType):
             return
         self.__dict__["__file__"] = str(file)  # before it runs: it may ask for names of its own
         try:
-            UserLoader(self.__name__, str(file)).exec_module(self)
+            _loader(self.__name__, file).exec_module(self)
         except BaseException:
             del self.__dict__["__file__"]
             raise
@@ -143,11 +163,18 @@ class _Finder(importlib.abc.MetaPathFinder):
                 spec = importlib.machinery.ModuleSpec(fullname, None, is_package=True)
                 spec.submodule_search_locations = [str(base)]
                 return spec
+            if name in _checked:  # nothing but Python source: another finder would take a library that lies there
+                raise ModuleNotFoundError(f"No module named {fullname!r}", name=fullname)
             return None
         locations = [str(base)] if file.name == "__init__.py" else None
         return importlib.util.spec_from_file_location(
-            fullname, file, loader=UserLoader(fullname, str(file)), submodule_search_locations=locations
+            fullname, file, loader=_loader(fullname, file), submodule_search_locations=locations
         )
+
+
+def _loader(fullname: str, file: Path) -> UserLoader:
+    kind = CheckedLoader if fullname.partition(".")[0] in _checked else UserLoader
+    return kind(fullname, str(file))
 
 
 class UserLoader(importlib.machinery.SourceFileLoader):
@@ -156,6 +183,25 @@ class UserLoader(importlib.machinery.SourceFileLoader):
     def exec_module(self, module: ModuleType) -> None:
         module.__dict__["__builtins__"] = user_builtins()
         super().exec_module(module)
+
+    def get_code(self, fullname: str) -> CodeType | None:
+        file = Path(self.get_filename(fullname))
+        if any(file.is_relative_to(folder) for folder in _own) and is_foreign(file):
+            raise UntrustedCodeError(
+                f"{file} lies in this project and belongs to another user, so it is not run.",
+                hint=f"Read it; if it is to run, make it yours: sudo chown $USER {file}",
+            )
+        return super().get_code(fullname)
+
+
+class CheckedLoader(UserLoader):
+    """Runs a module that a checkpoint or repository brings: the very bytes that were agreed to, no compiled copy."""
+
+    def get_code(self, fullname: str) -> CodeType | None:
+        path = self.get_filename(fullname)
+        content = self.get_data(path)
+        checked.check(Path(path), content)
+        return self.source_to_code(content, path)
 
 
 def user_builtins() -> dict[str, Any]:

@@ -103,18 +103,18 @@ def _folders(start: Path) -> list[Path]:
     folders = [start]
     for parent in start.parents:
         below = folders[-1]
-        if below == home or parent == home or os.path.ismount(below) or _is_foreign(parent):
+        if below == home or parent == home or os.path.ismount(below) or is_foreign(parent):
             break
         folders.append(parent)
     return folders
 
 
-def _is_foreign(folder: Path) -> bool:
-    """Tell whether a folder belongs to another user (root's count as everybody's own, as the system's do)."""
+def is_foreign(path: Path) -> bool:
+    """Tell whether a file or folder belongs to another user (root's count as everybody's own, as the system's do)."""
     if not hasattr(os, "getuid"):
         return False
     try:
-        return folder.stat().st_uid not in (os.getuid(), 0)
+        return path.stat().st_uid not in (os.getuid(), 0)
     except OSError:
         return True
 

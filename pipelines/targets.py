@@ -10,10 +10,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from pipesmith.pipelines import trust
 from pipesmith.pipelines.checkpoint import Checkpoint, checkpoint_entry, read_checkpoint
 from pipesmith.pipelines.entries import DefaultModel, ModelClass, PipelineEntry, Place
 from pipesmith.pipelines.errors import TaskNotFoundError
-from pipesmith.pipelines.hub import HubAccess, cached, fetch_small_files, is_repo_id
+from pipesmith.pipelines.hub import HubAccess, cached, is_repo_id
+from pipesmith.pipelines.modules import only_own_files
 from pipesmith.pipelines.project import Project
 from pipesmith.pipelines.registry import find_entry
 from pipesmith.pipelines.source import ClassReference
@@ -34,7 +36,12 @@ class LoadOptions:
         dtype: "float32", "bfloat16", ...; "auto" for the checkpoint's own.
         model_kwargs: passed on to the model's from_pretrained.
         init: further arguments of the pipeline class's `__init__`.
-        trust_remote_code: whether code that the checkpoint brings may run.
+        trust_remote_code: whether code that the checkpoint brings may run, though no lock says so.
+        trust_project: whether the project's lock counts though nobody accepted it.
+        ask: shows a person a question, and text that they may want to read first, and returns whether the answer was
+            yes; None if nobody can be asked.
+        allow_pickle: whether weights of a repository may be in a format that can hold code.
+        verify: whether every downloaded byte is compared with what the Hub says of the commit.
         allow_random_weights: whether a model may start with newly initialised weights.
         compiled: whether the model is compiled with torch.compile.
         framework: "pt", or "tf" for TensorFlow, which transformers 4 has.
@@ -51,6 +58,10 @@ class LoadOptions:
     model_kwargs: Mapping[str, Any] = field(default_factory=dict)
     init: Mapping[str, Any] = field(default_factory=dict)
     trust_remote_code: bool = False
+    trust_project: bool = False
+    ask: Callable[[str, str], bool] | None = None
+    allow_pickle: bool = False
+    verify: bool = False
     allow_random_weights: bool = False
     compiled: bool = False
     framework: str = "pt"
@@ -66,13 +77,13 @@ class Target:
         entry: the task's entry.
         model: the model to load, if the name or the project settles it.
         notes: what was chosen on the user's behalf, a sentence each.
-        is_pinned: whether the model's revision is the commit that `--revision` named.
+        checkpoint: the checkpoint that the name itself is; its model stands in `model`.
     """
 
     entry: PipelineEntry
     model: DefaultModel | None = None
     notes: tuple[str, ...] = ()
-    is_pinned: bool = False
+    checkpoint: Checkpoint | None = None
 
 
 def resolve(name: str, options: LoadOptions, project: Project | None, *, to_run: bool = False) -> Target:
@@ -88,6 +99,9 @@ def resolve(name: str, options: LoadOptions, project: Project | None, *, to_run:
     Raises:
         TaskNotFoundError, TaskConflictError, PipelineLoadError, ProjectError: each says what it could not find.
     """
+    if project is not None and to_run:
+        only_own_files(project.root)
+        only_own_files(project.pipelines)
     file, _, class_name = name.rpartition(":") if ".py:" in name else (name, "", "")
     path = Path(file).expanduser()
     if path.suffix == ".py":
@@ -188,7 +202,7 @@ def model_names(models: Sequence[ModelClass]) -> str:
 
 def _repository_target(repo_id: str, options: LoadOptions, project: Project | None, *, fetch: bool) -> Target:
     if fetch:
-        snapshot = fetch_small_files(repo_id, options.revision, options.access)
+        snapshot = trust.fetch_trusted(repo_id, options.revision, options)
     else:
         found = cached(repo_id, options.revision)
         if found is None:
@@ -197,9 +211,8 @@ def _repository_target(repo_id: str, options: LoadOptions, project: Project | No
                 hint=f"Fetch its small files: hf download {repo_id} --include '*.json' '*.py'",
             )
         snapshot = found
-    checkpoint = read_checkpoint(snapshot.folder, str(snapshot), repo_id)
-    target = _checkpoint_target(checkpoint, DefaultModel(repo_id, snapshot.commit), options, project)
-    return replace(target, is_pinned=True)
+    checkpoint = read_checkpoint(snapshot.folder, snapshot)
+    return _checkpoint_target(checkpoint, DefaultModel(repo_id, snapshot.commit), options, project)
 
 
 def _checkpoint_target(
@@ -207,7 +220,7 @@ def _checkpoint_target(
 ) -> Target:
     found = checkpoint_entry(checkpoint, options.task)
     if isinstance(found, PipelineEntry):
-        return Target(found, model)
+        return Target(found, model, checkpoint=checkpoint)
     for task in found:
         try:
             entry = find_entry(task, project)
@@ -216,5 +229,5 @@ def _checkpoint_target(
                 raise
             continue
         notes = () if options.task else (f"{checkpoint.name} is run as {task} (--task names another).",)
-        return Target(entry, model, notes)
+        return Target(entry, model, notes, checkpoint)
     raise AssertionError("checkpoint_entry returns at least one task")

@@ -280,7 +280,8 @@ def test_code_of_another_repository(checkpoint_of_4: Path) -> None:
     """Its files lie in one place by commit, so that each may run because another one imports it."""
     from transformers import AutoModelForSequenceClassification
 
-    from pipesmith.pipelines.compat.remote import prepare_remote_code
+    from pipesmith.pipelines.compat.remote import only_checked_code
+    from pipesmith.pipelines.trust import checked
 
     commit = "0123456789abcdef0123456789abcdef01234567"
     repository = Path(os.environ["HF_HOME"]) / "hub" / "models--someone--code-for-4"
@@ -291,11 +292,11 @@ def test_code_of_another_repository(checkpoint_of_4: Path) -> None:
     config = json.loads((checkpoint_of_4 / "config.json").read_text())
     config["auto_map"] = {key: f"someone/code-for-4--{value}" for key, value in config["auto_map"].items()}
     (checkpoint_of_4 / "config.json").write_text(json.dumps(config))
-    modules = {"someone/code-for-4": ["modeling_own", "configuration_own"]}
-    prepare_remote_code(modules, checkpoint_of_4, code_revision=commit)
-    model = AutoModelForSequenceClassification.from_pretrained(
-        checkpoint_of_4, trust_remote_code=True, code_revision=commit
-    )
+    checked.allow({file.name: file.read_bytes() for file in (repository / "snapshots" / commit).iterdir()})
+    with only_checked_code():
+        model = AutoModelForSequenceClassification.from_pretrained(
+            checkpoint_of_4, trust_remote_code=True, code_revision=commit
+        )
     assert isinstance(model, model.config.model_class())
     assert sys.modules[f"{type(model).__module__.rpartition('.')[0]}.naming"].NAME == "own"
 

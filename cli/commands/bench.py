@@ -46,6 +46,9 @@ def bench(
     dtype: opt.DtypeOpt = "auto",
     model_kwargs: opt.ModelKwargsOpt = None,
     trust_remote_code: opt.TrustOpt = False,
+    trust_project: options.TrustProjectOpt = False,
+    allow_pickle: opt.AllowPickleOpt = False,
+    verify: opt.VerifyOpt = False,
     allow_random_weights: opt.RandomWeightsOpt = False,
     verbose: options.VerboseOpt = False,
 ) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from pipesmith.cli import options, output, quiet
-from pipesmith.cli.run_options import PtModelOpt, TrustOpt
+from pipesmith.cli.run_options import AllowPickleOpt, PtModelOpt, TrustOpt
 
 UPLOAD = "The upload"
 
@@ -58,6 +58,8 @@ def push(
     model: options.ModelOpt = None,
     pt_model: PtModelOpt = None,
     trust_remote_code: TrustOpt = False,
+    trust_project: options.TrustProjectOpt = False,
+    allow_pickle: AllowPickleOpt = False,
     verbose: options.VerboseOpt = False,
 ) -> None:
     """Publish a task with its code and a model: pipe push alice/demo --model tiny
@@ -78,7 +80,14 @@ def push(
     output.hide(token)
     access = HubAccess(token)
     loading = LoadOptions(
-        model, pt_model=pt_model, trust_remote_code=trust_remote_code, access=access, notify=output.note
+        model,
+        pt_model=pt_model,
+        trust_remote_code=trust_remote_code,
+        trust_project=trust_project,
+        ask=output.asker(),
+        allow_pickle=allow_pickle,
+        access=access,
+        notify=output.note,
     )
     destination = Destination(repo, "model", revision, message, private, create_pr, tag, access)
     quiet.before_imports()

@@ -67,6 +67,9 @@ def run(
     model_kwargs: opt.ModelKwargsOpt = None,
     compile_model: opt.CompileOpt = False,
     trust_remote_code: opt.TrustOpt = False,
+    trust_project: options.TrustProjectOpt = False,
+    allow_pickle: opt.AllowPickleOpt = False,
+    verify: opt.VerifyOpt = False,
     allow_random_weights: opt.RandomWeightsOpt = False,
     verbose: options.VerboseOpt = False,
 ) -> int:

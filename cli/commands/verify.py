@@ -16,6 +16,7 @@ def verify(
     ],
     token: options.TokenOpt = None,
     trust_remote_code: TrustOpt = False,
+    trust_project: options.TrustProjectOpt = False,
     format: options.FormatOpt = options.ReportFormat.human,
     verbose: options.VerboseOpt = False,
 ) -> None:
@@ -29,13 +30,21 @@ def verify(
     from pipesmith.pipelines.hub import HubAccess
     from pipesmith.pipelines.names import counted
     from pipesmith.pipelines.publishing.verify import verify as check
+    from pipesmith.pipelines.targets import LoadOptions
 
     output.set_verbose(verbose)
     output.hide(token)
     quiet.before_imports()
     name, _, revision = repo.partition("@")
+    loading = LoadOptions(
+        trust_remote_code=trust_remote_code,
+        trust_project=trust_project,
+        ask=output.asker(),
+        access=HubAccess(token),
+        notify=output.note,
+    )
     with output.results_stream(), output.status(f"Verifying {repo}"):
-        found = check(name, revision or None, HubAccess(token), trusted=trust_remote_code)
+        found = check(name, revision or None, loading)
     if format is options.ReportFormat.json:
         output.print_json(asdict(found))
         return

@@ -1,28 +1,31 @@
-"""Code that a checkpoint or a repository brings, loaded as transformers does, with what 4 had.
+"""Code that a checkpoint or a repository brings, run as transformers does, with what 4 had, if somebody agreed to it.
 
-transformers copies such files into a cache and runs them under names of its own. Its loader runs a module that
-`sys.modules` already holds under that name in place, so the modules are put there beforehand, unrun, with the
-builtins of a user's module; those that they import relatively are found by a finder for these packages alone.
+transformers copies such files into a cache and runs them from there under names of its own. While something is loaded,
+the one function with which it runs them is replaced by one that imports them: through a finder for these packages
+alone, with the check of `trust` and the builtins of a user's module.
 
 Not the gate: nothing here asks for consent; callers go through `trust.require` first.
 """
 
 from __future__ import annotations
 
+import importlib
 import importlib.abc
 import importlib.machinery
 import importlib.util
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from pipesmith.pipelines.compat.classes import adapt_class
-from pipesmith.pipelines.compat.table import needed
-from pipesmith.pipelines.modules import UserLoader, import_file, user_builtins
+from pipesmith.pipelines.modules import CheckedLoader, import_file
+from pipesmith.pipelines.source import module_file
 
-_packages: set[str] = set()  # those of transformers' cache whose modules are loaded here
+_packages: set[str] = set()  # those of transformers' cache whose modules were loaded here
+_MODULES_THAT_RUN_CODE = ("transformers.dynamic_module_utils", "transformers.generation.utils")
 
 
 def load_remote_class(module: str, name: str, folder: Path) -> type[Any]:
@@ -38,91 +41,89 @@ def load_remote_class(module: str, name: str, folder: Path) -> type[Any]:
     """
     from transformers.dynamic_module_utils import get_class_from_dynamic_module
 
-    prepare_remote_code({"": [module]}, folder)
     try:
-        found = get_class_from_dynamic_module(f"{module}.{name}", str(folder))
+        with only_checked_code():
+            found = get_class_from_dynamic_module(f"{module}.{name}", str(folder))
     except (ImportError, FileNotFoundError):
         # transformers' loader copies the files that `from .x import` names and no others: sub-packages,
         # `from . import x` and `import x` are read from the folder itself, as those of a user's own file are.
-        found = getattr(import_file(folder / f"{module}.py"), name)
+        found = getattr(import_file(folder / f"{module}.py", brought_by=folder), name)
     assert isinstance(found, type)
     return adapt_class(found)
 
 
-def prepare_remote_code(
-    modules: Mapping[str, Iterable[str]],
-    folder: Path,
-    *,
-    code_revision: str | None = None,
-    token: str | bool | None = None,
-) -> None:
-    """Let code that transformers is going to load itself (the classes of an `auto_map`) see what 4 had.
+@contextmanager
+def only_checked_code() -> Iterator[None]:
+    """Let transformers run files of checkpoints and repositories only if they pass the check of trust."""
+    modules = [importlib.import_module(name) for name in _MODULES_THAT_RUN_CODE]
+    before = [vars(module)["get_class_in_module"] for module in modules]
+    for module in modules:
+        vars(module)["get_class_in_module"] = _checked_class
+    try:
+        yield
+    finally:
+        for module, function in zip(modules, before):
+            vars(module)["get_class_in_module"] = function
 
-    Nothing of it runs here. On transformers 4 this does nothing. Code that cannot be found is left to transformers,
-    which says what is missing.
+
+def _checked_class(class_name: str, module_path: str | Path, *, force_reload: bool = False) -> Any:
+    """Stand in for transformers' `get_class_in_module`.
 
     Args:
-        modules: names of files without .py, by the repository that holds them; "" is the checkpoint folder itself.
-        folder: the checkpoint folder.
-        code_revision: the commit of the other repository, as transformers will be given it.
-        token: the one that transformers will be given.
+        class_name: the class, or function, that is wanted.
+        module_path: its file below transformers' cache of modules.
+        force_reload: whether it is run again in any case.
     """
-    if not needed():
-        return
-    from transformers.dynamic_module_utils import get_cached_module_file
-
-    for repo_id, names in modules.items():
-        arguments = {"revision": code_revision, "token": token} if repo_id else {}
-        for name in names:
-            if "/" in name:  # custom_generate/generate is loaded in a way of its own
-                continue
-            try:
-                _put(get_cached_module_file(repo_id or str(folder), f"{name}.py", **arguments))
-            except (OSError, ImportError, ValueError, SyntaxError):
-                continue
-
-
-def _put(path: str) -> None:
-    """Put an unrun module into sys.modules, under the name that transformers derives from its path in the cache."""
-    from transformers.utils import HF_MODULES_CACHE
-
-    name = ".".join(Path(path).with_suffix("").parts)
-    if name in sys.modules:
-        return
     if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
         sys.meta_path.insert(0, _Finder())
-    _packages.add(name.rpartition(".")[0])
-    spec = importlib.util.spec_from_file_location(name, Path(HF_MODULES_CACHE) / path)
-    assert spec is not None
-    module = _Unrun(name)
-    module.__dict__.update(__spec__=spec, __loader__=spec.loader, __package__=spec.parent, __file__=spec.origin)
-    module.__dict__["__builtins__"] = user_builtins()
-    sys.modules[name] = module
+    name = ".".join(Path(module_path).with_suffix("").parts)
+    package = name.rpartition(".")[0]
+    _packages.add(package)
+    if force_reload or _has_changed(package):
+        for held in [held for held in sys.modules if held.startswith(f"{package}.")]:
+            del sys.modules[held]
+    return getattr(importlib.import_module(name), class_name)
 
 
-class _Unrun(ModuleType):
-    """A module that transformers will run in place, or that runs when a module beside it imports a name of it."""
+def _has_changed(package: str) -> bool:
+    """Tell whether a file of a package is another one than was run: transformers 4 names them by their folder alone."""
+    for name, module in list(sys.modules.items()):
+        loader = getattr(module, "__loader__", None)
+        if name.rpartition(".")[0] == package and isinstance(loader, _RemoteLoader):
+            file = Path(loader.path)
+            if not file.is_file() or file.read_bytes() != loader.content:
+                return True
+    return False
 
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") and name != "__all__":  # transformers looks for a mark of its own before it runs it
-            raise AttributeError(name)
-        if all(held.startswith("__") for held in self.__dict__):
-            assert self.__spec__ is not None and self.__spec__.origin is not None
-            UserLoader(self.__name__, self.__spec__.origin).exec_module(self)
-            if name in self.__dict__:
-                return self.__dict__[name]
-        raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
+
+class _RemoteLoader(CheckedLoader):
+    """Remembers what it ran."""
+
+    content: bytes | None = None
+
+    def get_data(self, path: str) -> bytes:
+        self.content = super().get_data(path)
+        return self.content
 
 
 class _Finder(importlib.abc.MetaPathFinder):
-    """Finds the modules beside one that was put into sys.modules, and no others."""
+    """Finds the packages of transformers' cache that were loaded from here, the modules in them, and no others."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
-        if fullname.rpartition(".")[0] not in _packages:
+        is_within = any(fullname.startswith(f"{package}.") for package in _packages)
+        if not is_within and not any(f"{package}.".startswith(f"{fullname}.") for package in _packages):
             return None
-        spec = importlib.machinery.PathFinder.find_spec(fullname, path, target)
-        if spec is not None and spec.origin is not None and spec.origin.endswith(".py"):
-            spec.loader = UserLoader(fullname, spec.origin)
-        return spec
+        from transformers.utils import HF_MODULES_CACHE
+
+        base = Path(HF_MODULES_CACHE).joinpath(*fullname.split("."))
+        file = module_file(base)
+        if file is None:  # nothing but Python source: another finder would take a library that lies there
+            raise ModuleNotFoundError(f"No module named {fullname!r}", name=fullname)
+        return importlib.util.spec_from_file_location(
+            fullname,
+            file,
+            loader=_RemoteLoader(fullname, str(file)),
+            submodule_search_locations=[str(base)] if file.name == "__init__.py" else None,
+        )

@@ -40,6 +40,7 @@ def answer(question: dict[str, Any]) -> dict[str, Any]:
             run["task"],
             model=question["model"],
             revision=question["revision"],
+            code_revision=question["code_revision"],
             trust_remote_code=True,
             device="cpu",
         )

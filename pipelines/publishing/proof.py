@@ -29,6 +29,7 @@ def prove(
     examples: Sequence[Example],
     *,
     revision: str | None = None,
+    code_revision: str | None = None,
     access: HubAccess | None = None,
     cache: Path | None = None,
     absent: Iterable[str] = (),
@@ -40,6 +41,7 @@ def prove(
         model: a folder, or user/repo.
         examples: one for each task.
         revision: the commit of a repository; None for a folder.
+        code_revision: the commit of another repository whose code it names.
         access: how the Hub is reached.
         cache: a cache that holds the repository, and nothing else.
         absent: packages besides pipesmith that the process must do without: the user's own.
@@ -50,6 +52,7 @@ def prove(
     """
     name = f"{model} at {revision}" if revision else "the folder"
     question = {"model": model, "revision": revision, "absent": [*absent, "pipesmith"], "code": list(code)}
+    question["code_revision"] = code_revision
     found = _ask(question, examples, access, cache)
     if "error" in found:
         where = f"{found['place']}: " if found["place"] else ""

@@ -182,7 +182,8 @@ def push(
         published = upload(folder, destination, remote, step)
     step("Loading it back from the Hub into an empty cache")
     try:
-        verify(repo_id, published.commit, access, trusted=True, examples=examples, absent=saved.packages)
+        loading = LoadOptions(access=access)
+        verify(repo_id, published.commit, loading, is_own=True, examples=examples, absent=saved.packages)
     except PublishError as error:
         raise PublishError(f"It is uploaded as {published.commit}, but: {error.message}", hint=error.hint) from error
     if not options.space:

@@ -5,20 +5,20 @@ The clients do not compare the content of plain downloads with the Hub's checksu
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipesmith.pipelines import trust
-from pipesmith.pipelines.checkpoint import checkpoint_entry, code_files, code_modules, read_checkpoint
+from pipesmith.pipelines.checkpoint import Checkpoint, checkpoint_entry, code_modules, read_checkpoint
 from pipesmith.pipelines.entries import PipelineEntry
-from pipesmith.pipelines.errors import PublishError
-from pipesmith.pipelines.hub import HubAccess, hub_error, no_repository, retried
+from pipesmith.pipelines.errors import PublishError, UntrustedCodeError
+from pipesmith.pipelines.hub import HubAccess, Snapshot, hub_error, no_repository, retried
 from pipesmith.pipelines.publishing.example import EXAMPLES_FILE, Example, read_examples
 from pipesmith.pipelines.publishing.proof import prove
 from pipesmith.pipelines.publishing.remote import checksum, read_remote
+from pipesmith.pipelines.targets import LoadOptions
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,9 @@ class Verified:
 def verify(
     repo_id: str,
     revision: str | None,
-    access: HubAccess,
+    options: LoadOptions,
     *,
-    trusted: bool,
+    is_own: bool = False,
     examples: Sequence[Example] | None = None,
     absent: Iterable[str] = (),
 ) -> Verified:
@@ -54,8 +54,8 @@ def verify(
     Args:
         repo_id: user/repo.
         revision: branch, tag or commit; main if None.
-        access: how the Hub is reached.
-        trusted: whether its code may run.
+        options: `access`, and those of `trust.require`.
+        is_own: whether its code is the user's own, just uploaded: it needs no consent.
         examples: what is run; the repository's own if None.
         absent: packages that the process must do without, beside pipesmith.
 
@@ -64,6 +64,7 @@ def verify(
         UntrustedCodeError: it brings code and nobody agreed to that.
         HubError: it cannot be fetched.
     """
+    access = options.access
     remote = read_remote(repo_id, revision, access)
     if remote.head is None:
         raise no_repository(repo_id, access)
@@ -75,18 +76,14 @@ def verify(
                 f"{repo_id} at {remote.head}: {', '.join(damaged)} did not arrive as the Hub holds it.",
                 hint="Verify again; if it stays, something between here and the Hub changes files.",
             )
-        checkpoint = read_checkpoint(folder, f"{repo_id} at commit {remote.head}", repo_id)
+        checkpoint = read_checkpoint(folder, Snapshot(repo_id, remote.head, folder, revision=revision))
         if examples is None:
             file = folder / EXAMPLES_FILE
-            examples = read_examples(file) if file.is_file() else [Example(task) for task in _tasks(folder, repo_id)]
-        files = {
-            file: os.path.relpath(file, folder)
-            for example in examples
-            for file in code_files(folder, code_modules(checkpoint, example.task).get("", ()))
-        }
-        trust.require(checkpoint.name, files, trusted=trusted)
-        code = [file.name for file in files]
-        prove(repo_id, examples, revision=remote.head, access=access, cache=Path(cache), absent=absent, code=code)
+            examples = read_examples(file) if file.is_file() else [Example(task) for task in _tasks(checkpoint)]
+        code_revision = None if is_own else _require_trust(checkpoint, examples, options)
+        code = [file.name for file in folder.glob("*.py")]
+        pins = {"revision": remote.head, "code_revision": code_revision}
+        prove(repo_id, examples, **pins, access=access, cache=Path(cache), absent=absent, code=code)
     tasks = tuple(example.task for example in examples)
     compared = tuple(example.task for example in examples if example.has_output)
     return Verified(repo_id, remote.head, len(remote.files), tasks, compared)
@@ -101,9 +98,22 @@ def _download(repo_id: str, commit: str, cache: Path, access: HubAccess) -> Path
         raise hub_error(error, repo_id, commit, access) from error
 
 
-def _tasks(folder: Path, repo_id: str) -> list[str]:
+def _require_trust(checkpoint: Checkpoint, examples: Sequence[Example], options: LoadOptions) -> str | None:
+    """Pass the gate; return the commit that plain transformers is to take other repositories' code from."""
+    task = next((one.task for one in examples if code_modules(checkpoint, one.task)), None)
+    code = trust.require(checkpoint, task, options)
+    if code is None or code.code_revision in (None, code.commits[checkpoint.repo_id]):
+        return None
+    if any("--" not in name for name in code.contents):  # one `code_revision` holds for all that it loads
+        raise UntrustedCodeError(
+            f"{code} are needed together, and plain transformers can pin only one of them.",
+            hint=f"`pipe run {checkpoint.repo_id}` pins both.",
+        )
+    return code.code_revision
+
+
+def _tasks(checkpoint: Checkpoint) -> list[str]:
     """Name the tasks of a repository: those of its own, else the one that it is likeliest for."""
-    checkpoint = read_checkpoint(folder, repo_id, repo_id)
     if checkpoint.custom_pipelines:
         return list(checkpoint.custom_pipelines)
     found = checkpoint_entry(checkpoint, None)
