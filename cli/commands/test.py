@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from pipesmith.cli import options, output, quiet
-from pipesmith.cli.run_options import PtModelOpt, TrustOpt
+from pipesmith.cli.run_options import AllowPickleOpt, PtModelOpt, TrustOpt
 
 TasksArg = Annotated[
     list[str] | None,
@@ -51,6 +51,8 @@ def test(
     token: options.TokenOpt = None,
     pt_model: PtModelOpt = None,
     trust_remote_code: TrustOpt = False,
+    trust_project: options.TrustProjectOpt = False,
+    allow_pickle: AllowPickleOpt = False,
     verbose: options.VerboseOpt = False,
 ) -> int:
     """Test a task: its own tests, and what every caller of a pipeline relies on: pipe test my-task
@@ -70,8 +72,9 @@ def test(
     names, arguments = split_arguments(tasks or [])
     project = find_project()
     names = names or project_tasks(project)
-    given = {"model": model, "revision": revision, "pt_model": pt_model, "trust_remote_code": trust_remote_code or None}
-    loading = {name: value for name, value in given.items() if value is not None}
+    given = {"model": model, "revision": revision, "pt_model": pt_model, "trust_remote_code": trust_remote_code}
+    given |= {"trust_project": trust_project, "allow_pickle": allow_pickle}
+    loading = {name: value for name, value in given.items() if value not in (None, False)}
     with_framework = framework.value if framework else None
     wanted = TestOptions(
         slow, with_framework, keyword, junitxml, update_expected, architectures, arguments, loading, token
