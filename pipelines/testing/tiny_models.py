@@ -75,7 +75,11 @@ class TinyModel:
     @functools.cached_property
     def tf_model(self) -> Any:
         """The same weights in TensorFlow, where transformers has it: version 4."""
-        return self._load(f"TF{self.model_class}")
+        import transformers
+        from transformers.modeling_tf_pytorch_utils import load_pytorch_model_in_tf2_model
+
+        model = getattr(transformers, f"TF{self.model_class}").from_config(self.model.config)
+        return load_pytorch_model_in_tf2_model(model, self.model, allow_missing_keys=True)  # reads no safetensors
 
     @functools.cached_property
     def tokenizer(self) -> Any:
