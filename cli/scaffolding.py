@@ -89,8 +89,10 @@ def print_next_steps(plan: Plan, *, is_project: bool = True) -> None:
     logic = f"Your own logic goes into preprocess, _forward and postprocess of {answers.class_name} in {source}."
     if not is_project:
         tests = f"tests/pipelines/test_pipelines_{answers.module}.py"
-        steps = f"\n  cd {plan.root} && python -m pytest {tests}" if (plan.root / tests).is_file() else ""
-        output.print_text(f"{answers.task} is a task of {plan.root}. Next:{steps}\n{logic}")
+        commands = ["make style"] * (plan.root / "Makefile").is_file()
+        commands += [f"python -m pytest {tests}"] * (plan.root / tests).is_file()
+        steps = "".join(f"\n  {command}" for command in commands)
+        output.print_text(f"{answers.task} is a task of {plan.root}. Next, there:{steps}\n{logic}")
         return
     example = {"text": '"text"', "audio": "sound.wav", "image": "picture.jpg", "video": "clip.mp4"}.get(
         answers.type, """'{"image": "picture.jpg", "text": "a cat"}'"""

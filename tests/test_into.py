@@ -159,6 +159,8 @@ def test_dry_run_prints_the_diff_and_writes_nothing(checkout: Path, folder: Path
     for name in (REGISTRY, PUBLIC, DOCUMENTATION):
         assert f"--- a/{name}\n+++ b/{name}\n" in ran.out
     assert f'("user/model", "{"a" * 40}")' in ran.out and '+    "my-task": {' in ran.out
+    ran = pipe("new-task", "my-task", "--model-class", "AutoModelForMultipleChoice", "--dry-run", "--into", checkout)
+    assert "\n+        AutoModelForMultipleChoice,\n" in ran.out and '"pt": (AutoModelForMultipleChoice,)' in ran.out
     assert files(checkout) == before
 
 

@@ -119,7 +119,7 @@ def with_documentation(text: str, name: str, type: str) -> str | None:
     if re.search(rf"(?m)^### {name}$", text):
         return text
     title = _SECTIONS.get(type, type.capitalize())
-    section = re.search(rf"(?ms)^## {title}\n.*?(?=^## |\Z)", text)
+    section = re.search(rf"(?ims)^## {title}\n.*?(?=^## |\Z)", text)
     if section is None:
         return None
     entry = f"### {name}\n\n[[autodoc]] {name}\n    - __call__\n    - all\n\n"
