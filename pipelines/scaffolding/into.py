@@ -23,6 +23,7 @@ from pipesmith.pipelines.scaffolding.transformers_source import (
     has_tensorflow,
     other_names,
     supported_tasks,
+    with_blank_lines,
     with_documentation,
     with_public_name,
     with_relative_imports,
@@ -71,7 +72,8 @@ def make_plan_into(checkout: Path, answers: Answers) -> tuple[Plan, tuple[str, .
     text = LICENCE + with_relative_imports(text, (checkout / _REGISTRY).parent)
     _change(changes, checkout, _REGISTRY.parent / f"{answers.module}.py", lambda _: text, is_edit=False)
     if (checkout / _TESTS).is_dir():
-        tests = LICENCE + "\n" + render_template("transformers_test.py.jinja", _of_tests(answers, checkout))
+        tests = render_template("transformers_test.py.jinja", _of_tests(answers, checkout))
+        tests = LICENCE + "\n" + with_blank_lines(tests)
         _change(changes, checkout, _tests(answers), lambda _: tests, is_edit=False)
     else:
         notes.append(f"There is no {_TESTS.as_posix()}: the tests were not written.")

@@ -148,7 +148,18 @@ def with_relative_imports(source: str, pipelines: Path) -> str:
             home = _home(alias.name, node.module or "", pipelines)
             moved.append(f"from {home} import {ast.unparse(alias)}")
     lines = source.split("\n")
-    return "\n".join([*lines[: nodes[0].lineno - 1], import_block("\n".join(moved)), *lines[nodes[-1].end_lineno :]])
+    lines[nodes[0].lineno - 1 : nodes[-1].end_lineno] = [import_block("\n".join(moved))]
+    return with_blank_lines("\n".join(lines))
+
+
+def with_blank_lines(source: str) -> str:
+    """Return a module's text with two blank lines after its imports, as transformers has them."""
+    nodes = [node for node in ast.parse(source).body if isinstance(node, (ast.Import, ast.ImportFrom))]
+    if not nodes:
+        return source
+    lines = source.split("\n")
+    end = nodes[-1].end_lineno or 0
+    return "\n".join(lines[:end]) + "\n\n\n" + "\n".join(lines[end:]).lstrip("\n")
 
 
 def _home(name: str, module: str, pipelines: Path) -> str:
