@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from pipesmith.pipelines.names import near_miss
 from pipesmith.pipelines.project import Project
 from pipesmith.pipelines.testing.contract import ContractTarget, check_targets
 from pipesmith.pipelines.testing.contract.results import CheckResult
+from pipesmith.pipelines.testing.contract.running import require_checks
 
 ARCHITECTURES = "architectures"
 _SAMPLE = 6  # architectures
@@ -127,20 +128,8 @@ def _contract_target(task: str, project: Project | None, options: TestOptions) -
         loading["framework"] = "tf"
     if settings is None:
         return ContractTarget(task, loading, token=options.token)
-    _require_checks(settings.contract, f"tool.pipe.tasks.{task}.contract")
+    require_checks(settings.contract, f"tool.pipe.tasks.{task}.contract")
     return ContractTarget(task, loading, settings.examples or None, off=settings.contract, token=options.token)
-
-
-def _require_checks(names: Iterable[str], where: str) -> None:
-    from pipesmith.pipelines.testing.contract.running import ordered_checks
-
-    known = [check.name for check in ordered_checks()]
-    for name in names:
-        if name not in known:
-            raise ContractError(
-                f"{where}: there is no check {name!r}.",
-                hint=near_miss(name, known) or f"The checks are {', '.join(known)}.",
-            )
 
 
 # ---- pytest

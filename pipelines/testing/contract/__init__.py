@@ -69,12 +69,15 @@ def check_targets(targets: Sequence[ContractTarget], *, only: Collection[str] = 
         only: names of the checks that are wanted; all if empty.
 
     Raises:
-        ContractError: the process ended.
+        ContractError: there is no check of a name, or the process ended.
     """
     from pipesmith.pipelines.hub import is_repo_id
+    from pipesmith.pipelines.testing.contract.running import require_checks
 
+    require_checks(only)
     described = []
     for target in targets:
+        require_checks(target.off)
         is_remote = any(is_repo_id(str(name)) for name in (target.name, target.options.get("model") or ""))
         described.append(
             {
@@ -146,7 +149,7 @@ def check_pipeline(
         A result for each check.
 
     Raises:
-        ContractError: an unknown name of a check, or a live pipeline that is not on the CPU.
+        ContractError: there is no check of a name, or a live pipeline that is not on the CPU.
     """
     given = dict(parameters or {})
     if isinstance(target, (str, os.PathLike)):
@@ -154,9 +157,10 @@ def check_pipeline(
         yield from check_targets([described], only=only)
         return
     from pipesmith.pipelines.testing.contract.fresh import FreshProcess
-    from pipesmith.pipelines.testing.contract.running import run_checks
+    from pipesmith.pipelines.testing.contract.running import require_checks, run_checks
     from pipesmith.pipelines.testing.contract.targets import of_live
 
+    require_checks([*only, *(off or ())])
     subject = of_live(target, given)
     subject.fresh = FreshProcess() if not only or "save-and-load" in only else None
     wanted = only.__contains__ if only else None

@@ -57,6 +57,7 @@ class Check:
         hint: how a pipeline that breaks it is usually mended.
         function: takes the subject; returns its verdict, None for a pass.
         needs_run: whether it calls the pipeline; the others read its source.
+        patience: how many times the time limit it has: another process may have to import its libraries first.
     """
 
     name: str
@@ -64,18 +65,19 @@ class Check:
     hint: str
     function: Callable[[Subject], Verdict | None]
     needs_run: bool = True
+    patience: float = 1.0
 
 
 CHECKS: dict[str, Check] = {}
 
 
 def check(
-    name: str, *, why: str, hint: str, needs_run: bool = True
+    name: str, *, why: str, hint: str, needs_run: bool = True, patience: float = 1.0
 ) -> Callable[[Callable[[Subject], Verdict | None]], Callable[[Subject], Verdict | None]]:
     """Make a function a check; `checks/__init__.py` sets the order."""
 
     def register(function: Callable[[Subject], Verdict | None]) -> Callable[[Subject], Verdict | None]:
-        CHECKS[name] = Check(name, why, hint, function, needs_run)
+        CHECKS[name] = Check(name, why, hint, function, needs_run, patience)
         return function
 
     return register

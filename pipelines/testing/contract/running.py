@@ -6,12 +6,13 @@ import os
 import socket
 import tempfile
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from pipesmith.pipelines.errors import ContractError, PipeError
+from pipesmith.pipelines.names import near_miss
 from pipesmith.pipelines.testing.contract import checks
 from pipesmith.pipelines.testing.contract.comparing import shown
 from pipesmith.pipelines.testing.contract.examples import KNOWN_VALUES, Candidate, candidates, values_of
@@ -69,6 +70,25 @@ def ordered_checks() -> list[Check]:
     """Return all checks in the order of reports."""
     first = ["loads", "runs", "prints-nothing"]
     return [CHECKS[name] for name in first] + [one for name, one in CHECKS.items() if name not in first]
+
+
+def require_checks(names: Iterable[str], where: str = "") -> None:
+    """Refuse a name that no check has.
+
+    Args:
+        names: of checks.
+        where: they are written, for the message.
+
+    Raises:
+        ContractError: there is no such check.
+    """
+    known = [one.name for one in ordered_checks()]
+    for name in names:
+        if name not in known:
+            raise ContractError(
+                f"{where}: there is no check {name!r}." if where else f"There is no check {name!r}.",
+                hint=near_miss(name, known) or f"The checks are {', '.join(known)}.",
+            )
 
 
 def run_checks(
@@ -142,7 +162,7 @@ def _job(subject: Subject, one: Check, limit: float) -> Job:
         prepare()
         send(_judged(subject, one))
 
-    return Job(one.name, run, limit)
+    return Job(one.name, run, limit * one.patience)
 
 
 def _judged(subject: Subject, one: Check) -> Verdict | None:

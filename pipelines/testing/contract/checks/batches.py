@@ -88,6 +88,9 @@ def same_shape(subject: Subject) -> Verdict | None:
     """Compare the nesting of results: alone, as one of ten, and in batches."""
     alone = [subject.run([row])[0] for row in subject.rows()]
     batched, notes = _batched(subject)
+    verdict = _list_of_one(subject)
+    if verdict is not None:
+        return verdict
     ways = [("as one of ten rows", alone, subject.singles)]
     if not any(words in note for note in notes for words in _CANNOT):
         ways.append((f"in a batch of {BATCH}", alone, batched))
@@ -107,6 +110,24 @@ def same_shape(subject: Subject) -> Verdict | None:
                     got=found.got,
                 )
     return None
+
+
+def _list_of_one(subject: Subject) -> Verdict | None:
+    """Compare a list of one row with the first of a list of two."""
+    try:
+        two, one = subject.native("list", subject.inputs[:2]), subject.native("list", subject.inputs[:1])
+    except Exception:  # list-equals-generator looks at what is refused
+        return None
+    found = difference(structure(two[:1]), structure(one))
+    if found is None:
+        return None
+    report = warn if subject.is_transformers_own else fail
+    return report(
+        "a list of one row gives another shape than a list of two",
+        at=subject.place("__call__"),
+        expected=found.expected,
+        got=found.got,
+    )
 
 
 @check(

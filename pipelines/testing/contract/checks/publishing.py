@@ -23,6 +23,7 @@ _ROWS = 3
     why="What is saved or pushed is all that others get: it must give the same results with transformers alone.",
     hint="Import what the file needs relatively (`from .helper import x`), and keep nothing in __init__ that is not "
     "saved.",
+    patience=5,
 )
 def save_and_load(subject: Subject) -> Verdict | None:
     """Save it, load it in a fresh process with trust_remote_code, and compare three rows."""
@@ -88,8 +89,8 @@ def imports_publishable(subject: Subject) -> Verdict | None:
         import_closure([file])
     except PublishError as error:
         place = re.search(r"\S+\.py:\d+", error.message)
-        reason = error.message.rstrip(".") + (f". {error.hint}" if error.hint else "")
-        return fail(reason, at=place.group().rstrip(":") if place else str(file))
+        reason = error.message if place is None else error.message.replace(place.group(), "the file")
+        return fail(reason.rstrip("."), at=place.group() if place else str(file), expected=error.hint or "")
     return None
 
 
@@ -97,6 +98,7 @@ def imports_publishable(subject: Subject) -> Verdict | None:
     "pt-equals-tf",
     why="One set of weights gives one result, whichever framework computes it.",
     hint=f"Branch on self.framework where the frameworks differ. Numbers are compared within {10 * TOLERANCE:g}.",
+    patience=5,
 )
 def pt_equals_tf(subject: Subject) -> Verdict | None:
     """Load what is saved with TensorFlow, and compare three rows."""
