@@ -17,6 +17,16 @@ from pipesmith.pipelines.scaffolding.model_classes import DEFAULT_OF_TYPE, check
 from pipesmith.pipelines.scaffolding.parents import find_parent
 from pipesmith.pipelines.scaffolding.plan import check_name
 
+_TYPES_OF_TASKS = {  # that transformers 5 calls multimodal, by what a row of them is
+    "automatic-speech-recognition": "audio",
+    "image-segmentation": "image",
+    "mask-generation": "image",
+    "object-detection": "image",
+    "zero-shot-audio-classification": "audio",
+    "zero-shot-image-classification": "image",
+    "zero-shot-object-detection": "image",
+}
+
 
 @dataclass(frozen=True)
 class Choices:
@@ -76,7 +86,7 @@ def choose(choices: Choices, access: HubAccess) -> Answers:
                 )
         parent, entry = find_parent(choices.parent, project, file.parent)
         models = tuple(str(model) for model in entry.pt_model if isinstance(model, str))
-        kind = entry.type
+        kind = _TYPES_OF_TASKS.get(entry.task, entry.type)
     else:
         kind, models = _kind(choices), ()
     if choices.model_class is not None or not models:
