@@ -815,7 +815,12 @@ def test_transformers_own_tasks_are_those_it_has() -> None:
     has_tensorflow = getattr(pipelines, "is_tf_available", bool)()
     found = transformers_declarations()
     assert not found.notes
-    assert {entry.task for entry in found.entries} == set(pipelines.SUPPORTED_TASKS)
+    own = {  # other tests register tasks
+        task
+        for task, row in pipelines.SUPPORTED_TASKS.items()
+        if isinstance(row["impl"], str) or row["impl"].__module__.startswith("transformers.")
+    }
+    assert {entry.task for entry in found.entries} == own
     for entry in found.entries:
         row = pipelines.SUPPORTED_TASKS[entry.task]
         impl = row["impl"] if isinstance(row["impl"], str) else f"{row['impl'].__module__}.{row['impl'].__name__}"

@@ -33,6 +33,7 @@ def main() -> None:
     fresh = FreshProcess() if wants_fresh else None  # its imports and ours run side by side
     try:
         warm_up()
+        _have_one_thread()
         for target in request["targets"]:
             for result in _check(target, fresh, wanted, running):
                 events.write(json.dumps(result) + "\n")
@@ -42,12 +43,18 @@ def main() -> None:
             fresh.close()
 
 
+def _have_one_thread() -> None:
+    """Compute in one thread: a fork has no other."""
+    import torch
+
+    torch.set_num_threads(1)
+
+
 def warm_up() -> None:
     """Import what every target needs, before the forks."""
-    import torch
+    import torch  # noqa: F401  # its import is what takes long
     import transformers
 
-    torch.set_num_threads(1)  # a fork has one thread
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     for name in ("pipeline", "AutoTokenizer", "AutoModelForSequenceClassification"):
