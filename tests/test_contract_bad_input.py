@@ -12,8 +12,6 @@ from pipesmith.pipelines import pipeline
 from pipesmith.pipelines.errors import ContractError
 from pipesmith.pipelines.testing.contract import CheckResult, ContractTarget, check_pipeline, check_targets
 
-pytestmark = pytest.mark.both_lines
-
 # What a pipeline does in its `_forward`.
 BAD = {
     "hangs": "time.sleep(1000)",

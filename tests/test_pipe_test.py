@@ -125,7 +125,6 @@ def test_own_tests_and_the_contract_of_all_tasks(pipe: Pipe, folder: Path) -> No
     assert report["summary"]["fail"] == sum(result["outcome"] == "fail" for result in report["results"])
 
 
-@both_lines
 def test_a_failure_is_explained(pipe: Pipe, folder: Path) -> None:
     file = write(folder, {"faulty.py": FAULTY}) / "faulty.py"
     ran = pipe("test", "faulty.py:FaultyPipeline", "--architectures", "bert")

@@ -205,7 +205,6 @@ def read_all(hub_python: Callable[..., Any], *names: tuple[str, str | None], **o
     return answers
 
 
-@both_lines
 def test_data_sets_of_the_hub_are_streamed(hub: Hub, hub_python: Callable[..., Any]) -> None:
     """Read with a token that was given, one of them private: nobody is logged in."""
     image = png()
@@ -258,7 +257,6 @@ dataset_info:
 """
 
 
-@both_lines
 def test_files_beside_rows_come_from_the_hub_alone(hub: Hub, hub_python: Callable[..., Any], tmp_path: Path) -> None:
     image, secret = png(), tmp_path / "secret.png"
     secret.write_bytes(image)
@@ -299,7 +297,6 @@ def test_files_beside_rows_come_from_the_hub_alone(hub: Hub, hub_python: Callabl
     assert typed["errors"][0].startswith(f"alice/typed, row {len(good) + 1}: ")
 
 
-@both_lines
 def test_files_beside_rows_are_no_larger_than_a_row(hub: Hub, hub_python: Callable[..., Any]) -> None:
     large, small = bytes(5000), png()
     members = {"a.png": large, "b.png": small}
@@ -328,7 +325,6 @@ def media_rows(rows: list[dict[str, Any]]) -> bytes:
     return sink.getvalue()
 
 
-@both_lines
 def test_what_the_hub_refuses_is_a_sentence(hub: Hub, hub_python: Callable[..., Any], tmp_path: Path) -> None:
     hub.create("alice/rows", {"train.csv": "a\n1\n", "test.csv": "a\n1\n"}, kind="dataset")
     hub.create("alice/configs", {"README.md": CONFIGS, "en.csv": "a\n1\n", "fr.csv": "a\n2\n"}, kind="dataset")
@@ -367,7 +363,6 @@ def test_what_the_hub_refuses_is_a_sentence(hub: Hub, hub_python: Callable[..., 
     assert not (tmp_path / "ran").exists()
 
 
-@both_lines
 def test_one_file_of_a_repository(hub: Hub, hub_python: Callable[..., Any], tmp_path: Path) -> None:
     hub.create("alice/files", {"data/pairs.jsonl": '{"a": 1}\n'}, kind="dataset")
     asked = {"/data/pairs.jsonl": False, "@main/data/pairs.jsonl": True, "/data/pair.jsonl": False, "/other.csv": True}

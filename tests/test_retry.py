@@ -15,7 +15,6 @@ import pytest
 from support import Ran, write
 from test_resume import ROWS, WORDS, killed
 
-pytestmark = pytest.mark.both_lines
 Pipe = Callable[..., Ran]
 AGAIN = ("--resume", "--retry-errors")
 SLOW = ("--nap", "0.005")  # as what was `killed` ran

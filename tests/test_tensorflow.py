@@ -79,6 +79,7 @@ def test_rows_of_a_file_batches_order_errors(pipe_process: Process, rows: Path) 
     assert [row["result"] for row in found] == near([row["result"] for row in wanted])
 
 
+@pytest.mark.slow
 @needs_tensorflow
 def test_resume_after_a_kill(rows: Path) -> None:
     text = rows.read_text().splitlines()
