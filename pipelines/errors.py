@@ -4,6 +4,7 @@
     ├── ProjectError           pyproject.toml or pipelines/__init__.py is wrong
     ├── PipelineLoadError      a pipeline file or a checkpoint cannot be loaded
     │   ├── HubError           a repository cannot be fetched
+    │   ├── MissingLibraryError  a tiny model needs a library that is not installed
     │   └── UntrustedCodeError code of a checkpoint would run and nobody agreed to it
     ├── TaskNotFoundError      no task of that name
     ├── TaskConflictError      two entries of one name at one level
@@ -42,6 +43,21 @@ class ProjectError(PipeError):
 
 class PipelineLoadError(PipeError):
     """A pipeline file or a checkpoint cannot be loaded."""
+
+
+class MissingLibraryError(PipelineLoadError):
+    """An architecture needs a library that is not installed.
+
+    Args:
+        architecture: its name.
+        library: as pip knows it.
+    """
+
+    def __init__(self, architecture: str, library: str) -> None:
+        super().__init__(
+            f"A tiny {architecture} needs {library}, which is not installed.", hint=f"pip install {library}"
+        )
+        self.library = library
 
 
 class HubError(PipelineLoadError):

@@ -12,10 +12,9 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from pipesmith.pipelines.errors import PipelineLoadError
+from pipesmith.pipelines.errors import MissingLibraryError, PipelineLoadError
 from pipesmith.pipelines.testing.tiny_configs import Fields, read_fields, reduce_largest, set_vocabulary, shrink
 from pipesmith.pipelines.testing.tiny_exceptions import EXCEPTIONS, IMAGE_PROCESSORS
-from pipesmith.pipelines.testing.tiny_models import MissingLibraryError
 from pipesmith.pipelines.testing.tiny_parts import (
     SAMPLE,
     feature_extractor_for,

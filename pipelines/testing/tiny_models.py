@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipesmith.pipelines.errors import PipelineLoadError
+from pipesmith.pipelines.errors import MissingLibraryError, PipelineLoadError
 from pipesmith.pipelines.testing.tiny_table import (
     ARCHITECTURE_OF,
     ARCHITECTURE_OF_TASK,
@@ -34,21 +34,6 @@ from pipesmith.pipelines.testing.tiny_table import (
 
 MAX_PARAMETERS = 1_000_000  # of an architecture in the table, counted before anything is allocated
 CLASSES = ("AutoModel", *ARCHITECTURE_OF)
-
-
-class MissingLibraryError(PipelineLoadError):
-    """An architecture needs a library that is not installed.
-
-    Args:
-        architecture: its name.
-        library: as pip knows it.
-    """
-
-    def __init__(self, architecture: str, library: str) -> None:
-        super().__init__(
-            f"A tiny {architecture} needs {library}, which is not installed.", hint=f"pip install {library}"
-        )
-        self.library = library
 
 
 @dataclass(frozen=True)

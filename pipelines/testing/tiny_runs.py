@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from pipesmith.pipelines.errors import PipelineLoadError
-from pipesmith.pipelines.testing.tiny_models import MissingLibraryError, tiny_architectures, tiny_model, without_bars
+from pipesmith.pipelines.errors import MissingLibraryError, PipelineLoadError
+from pipesmith.pipelines.testing.tiny_models import tiny_architectures, tiny_model, without_bars
 
 if TYPE_CHECKING:
     from pipesmith.pipelines.entries import PipelineEntry
