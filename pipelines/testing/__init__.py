@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pipesmith.pipelines.errors import MissingLibraryError
     from pipesmith.pipelines.testing.asserting import ANY, nested_simplify, require_tf, require_torch, slow
     from pipesmith.pipelines.testing.expected import Expected, expected_outputs
-    from pipesmith.pipelines.testing.tiny_models import MissingLibraryError, TinyModel, tiny_architectures, tiny_model
+    from pipesmith.pipelines.testing.tiny_models import TinyModel, tiny_architectures, tiny_model
     from pipesmith.pipelines.testing.tiny_runs import ArchitectureRun, run_on_architectures, run_pipeline_test
 
 __all__ = [
@@ -27,10 +28,11 @@ __all__ = [
     "tiny_model",
 ]
 _NAMES = {
-    "asserting": ("ANY", "nested_simplify", "require_tf", "require_torch", "slow"),
-    "expected": ("Expected", "expected_outputs"),
-    "tiny_models": ("MissingLibraryError", "TinyModel", "tiny_architectures", "tiny_model"),
-    "tiny_runs": ("ArchitectureRun", "run_on_architectures", "run_pipeline_test"),
+    "errors": ("MissingLibraryError",),
+    "testing.asserting": ("ANY", "nested_simplify", "require_tf", "require_torch", "slow"),
+    "testing.expected": ("Expected", "expected_outputs"),
+    "testing.tiny_models": ("TinyModel", "tiny_architectures", "tiny_model"),
+    "testing.tiny_runs": ("ArchitectureRun", "run_on_architectures", "run_pipeline_test"),
 }
 
 
@@ -39,5 +41,5 @@ def __getattr__(name: str) -> Any:  # pytest loads the plugin of this package in
 
     for module, names in _NAMES.items():
         if name in names:
-            return getattr(importlib.import_module(f"{__name__}.{module}"), name)
+            return getattr(importlib.import_module(f"pipesmith.pipelines.{module}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
