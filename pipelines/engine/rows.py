@@ -8,7 +8,6 @@ from typing import Any
 
 from pipesmith.pipelines.errors import InputError, PipeError
 from pipesmith.pipelines.plain import to_plain
-from pipesmith.pipelines.user_code import describe, user_frame
 
 _PLAIN = "Return text, numbers, lists and dicts from postprocess."
 
@@ -58,6 +57,8 @@ class RowResult:
                 "The result contains itself, or is nested too deeply to be written.", hint=_PLAIN
             ) from error
         except Exception as error:  # a generator among the results is the user's code, run only now
+            from pipesmith.pipelines.user_code import describe, user_frame  # not for `pipe --help` to wait for
+
             raise InputError(
                 f"The result fails when it is read: {describe(error)}.{user_frame(error)}", hint=_PLAIN
             ) from error
