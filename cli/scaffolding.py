@@ -82,6 +82,26 @@ def agree(plan: Plan, *, asking: bool) -> None:
         typer.confirm(question, default=not overwritten, abort=True, err=True)
 
 
+def print_diff(plan: Plan) -> None:
+    """Print what would change, as a unified diff."""
+    for change in plan.changes:
+        output.print_text(change.diff().rstrip("\n"))
+
+
+def carry_out(plan: Plan, *, asking: bool) -> None:
+    """Show what will be written, ask about files that are there, and write.
+
+    Raises:
+        ScaffoldError: a file of the author's stands in the way, and nobody agreed.
+    """
+    if not plan.changes:
+        output.note("Everything is there already: nothing changed.")
+        return
+    show(plan)
+    agree(plan, asking=asking)
+    plan.write()
+
+
 def print_next_steps(plan: Plan, *, is_project: bool = True) -> None:
     """Say what there is now, and what to do with it: in a project, or in a checkout of transformers."""
     answers = plan.answers

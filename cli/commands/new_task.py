@@ -53,9 +53,7 @@ def new_task(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print a unified diff and write nothing.", show_default=False)
     ] = False,
-    yes: Annotated[
-        bool, typer.Option("--yes", "-y", help="Take the defaults, do not ask.", show_default=False)
-    ] = False,
+    yes: options.YesOpt = False,
     token: options.TokenOpt = None,
     offline: options.OfflineOpt = False,
     verbose: options.VerboseOpt = False,
@@ -91,14 +89,9 @@ def new_task(
     answers = choose(choices, access)
     plan, notes = make_plan_into(into, answers) if into else (make_plan(answers), ())
     if dry_run:
-        for change in plan.changes:
-            output.print_text(change.diff().rstrip("\n"))
-    elif not plan.changes:
-        output.note("Everything is there already: nothing changed.")
+        scaffolding.print_diff(plan)
     else:
-        scaffolding.show(plan)
-        scaffolding.agree(plan, asking=asking)
-        plan.write()
+        scaffolding.carry_out(plan, asking=asking)
     for note in notes:
         output.note(note)
     if not dry_run:
