@@ -15,7 +15,7 @@ from typing import Any
 from pipesmith.pipelines.engine.options import EngineOptions
 from pipesmith.pipelines.engine.packing import Piece
 
-_FIRST, _GROWTH = 8, 32  # rows of the first window, and how much larger the next is: the first result is there soon
+_FIRST, _GROWTH = 8, 64  # rows of the first window, and how much larger the next is: the first result is there soon
 _PAUSE = 0.05  # seconds without a row, after which a live input's window is run as it is
 _STOP_CHECK = 0.1  # seconds between two looks at `EngineOptions.stop`
 _ROW_WITHOUT_PIECES: Any = object()
