@@ -42,7 +42,7 @@ _WINDOW_BYTES, _WINDOW_BYTES_ON_ACCELERATOR = 64 * 2**20, 256 * 2**20  # of mode
 _AHEAD = 3  # lots of batches that have been through forward and not through postprocess
 _FLUSH = 0.002  # seconds: batches that take less are handed on together
 _CHEAP = 1e-4  # seconds for all stages of a row: below it, threads wait for each other longer than they work
-_SMALL = 0.08  # the share of time that is not forward's: below it, threads win nothing on a processor
+_SMALL = 0.15  # the share of time that is not forward's: below it, threads win nothing on a processor
 _WARM_UP = 0.005  # seconds beside both
 _LOT = 64  # rows that are handed out before others may be read in their place
 
