@@ -153,8 +153,9 @@ def _general_flags(command: TyperCommand, ctx: Any) -> dict[str, bool]:
 
 def run_flags(ctx: typer.Context) -> set[str]:
     """Return the general flags of `pipe run`, which a task's own cannot have; `ctx` is that of any command."""
-    commands: Any = ctx.find_root().command
-    return {flag for param in commands.commands["run"].params for flag in [*param.opts, *param.secondary_opts]}
+    root: Any = ctx.find_root()
+    run = root.command.get_command(root, "run")
+    return {flag for param in run.params for flag in [*param.opts, *param.secondary_opts]}
 
 
 def flags_of(signature: Signature | None, general: Iterable[str]) -> dict[str, tuple[Parameter, bool]]:

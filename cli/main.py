@@ -2,29 +2,37 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import typer
 
 from pipesmith.cli import output
-from pipesmith.cli.commands.bench import bench
-from pipesmith.cli.commands.doctor import doctor
-from pipesmith.cli.commands.info import info
-from pipesmith.cli.commands.list import list_tasks
-from pipesmith.cli.commands.new_task import new_task
-from pipesmith.cli.commands.push import push
-from pipesmith.cli.commands.register import register
-from pipesmith.cli.commands.run import run
-from pipesmith.cli.commands.test import test
-from pipesmith.cli.commands.trust import trust
-from pipesmith.cli.commands.update import update
-from pipesmith.cli.commands.verify import verify
-from pipesmith.cli.flags import TaskCommand
-from pipesmith.cli.group import PipeGroup
+from pipesmith.cli.group import PipeGroup, Subcommand
 
 EXIT_CODES = "Exit codes: 0 done, 1 an error or findings, 2 usage, 3 finished but some rows failed, 130 interrupted."
+
+
+class Commands(PipeGroup):
+    """The commands, in the order in which help lists them."""
+
+    subcommands: ClassVar[dict[str, Subcommand]] = {
+        "run": Subcommand("run", epilog=EXIT_CODES, takes_task=True),
+        "bench": Subcommand("bench", epilog=EXIT_CODES, takes_task=True),
+        "new-task": Subcommand("new_task", epilog=EXIT_CODES),
+        "register": Subcommand("register", epilog=EXIT_CODES),
+        "update": Subcommand("update", epilog=EXIT_CODES),
+        "test": Subcommand("test", epilog=EXIT_CODES),
+        "push": Subcommand("push", epilog=EXIT_CODES),
+        "verify": Subcommand("verify", epilog=EXIT_CODES),
+        "doctor": Subcommand("doctor", epilog=EXIT_CODES),
+        "list": Subcommand("list", function="list_tasks"),
+        "info": Subcommand("info"),
+        "trust": Subcommand("trust", epilog=EXIT_CODES),
+    }
+
+
 app = typer.Typer(
-    cls=PipeGroup,
+    cls=Commands,
     name="pipe",
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -32,18 +40,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog=EXIT_CODES,
 )
-app.command("run", cls=TaskCommand, epilog=EXIT_CODES)(run)
-app.command("bench", cls=TaskCommand, epilog=EXIT_CODES)(bench)
-app.command("new-task", epilog=EXIT_CODES)(new_task)
-app.command("register", epilog=EXIT_CODES)(register)
-app.command("update", epilog=EXIT_CODES)(update)
-app.command("test", epilog=EXIT_CODES)(test)
-app.command("push", epilog=EXIT_CODES)(push)
-app.command("verify", epilog=EXIT_CODES)(verify)
-app.command("doctor", epilog=EXIT_CODES)(doctor)
-app.command("list")(list_tasks)
-app.command("info")(info)
-app.command("trust", epilog=EXIT_CODES)(trust)
 
 
 def _print_versions(wanted: bool) -> None:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 REGISTRY_FILE = Path("pipelines/__init__.py")
 _PARAMETERS = ("task", "pipeline_class", "pt_model", "tf_model", "default", "type")
 _MODULES = ("pipesmith.pipelines", "pipesmith.pipelines.registry")
+_IMPORT = "from pipesmith.pipelines import PIPELINE_REGISTRY"
 _BY_HAND = "Write the entry as a call of its own, with its name as text, or change it by hand."
 
 
@@ -50,17 +51,19 @@ def add_entry(source: str, entry: PipelineEntry, file: Path = REGISTRY_FILE) -> 
                 f"{other.place} registers {other.task}, which differs from {entry.task} only in case.",
                 hint="Choose another name: files and repositories do not always tell cases apart.",
             )
-    text = _Text(source)
     wanted = _arguments(entry, file.parent)
+    if not source:
+        return f"{_IMPORT}\n\n{_call_text('PIPELINE_REGISTRY', entry.task, wanted)}\n"
     known = _one_of(entry.task, declared)
     if known is None:
-        return text.with_new(entry.task, wanted)
+        return _Text(source).with_new(entry.task, wanted)
     held = _arguments(known, file.parent)
     if _is_class_object(known, entry):
         wanted.pop("pipeline_class")
     changed = {name: value for name, value in wanted.items() if held.get(name) != value}
     if not changed:
         return source
+    text = _Text(source)
     return text.with_changed(text.call_of(entry.task, known), changed)
 
 
@@ -84,6 +87,8 @@ def remove_entry(source: str, task: str, file: Path = REGISTRY_FILE) -> str:
 
 def _declared(source: str, file: Path) -> Sequence[PipelineEntry]:
     """Read what a text registers: in place if it is the file's own, for the files that it imports, else by itself."""
+    if not source:
+        return ()
     try:
         if file.is_file() and file.read_bytes() == source.encode():
             return read_declarations(file, "project").entries
@@ -186,6 +191,11 @@ def _quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
+def _call_text(registry: str, task: str, arguments: dict[str, str]) -> str:
+    lines = [_quoted(task), *(f"{name}={text}" for name, text in arguments.items())]
+    return f"{registry}.register_pipeline(\n" + "".join(f"    {line},\n" for line in lines) + ")"
+
+
 @dataclass(frozen=True)
 class _Call:
     """A call of `register_pipeline` that is a statement of its own, its name written as text."""
@@ -242,8 +252,7 @@ class _Text:
         import libcst as cst
 
         registry, module = _registry(self.module, self.source)
-        lines = [_quoted(task), *(f"{name}={text}" for name, text in arguments.items())]
-        call = f"{registry}.register_pipeline(\n" + "".join(f"    {line},\n" for line in lines) + ")"
+        call = _call_text(registry, task, arguments)
         statement = cst.parse_statement(call, config=module.config_for_parsing)
         body = list(module.body)
         after_block = bool(body) and isinstance(body[-1], (cst.FunctionDef, cst.ClassDef))
@@ -363,7 +372,7 @@ def _registry(module: cst.Module, source: str) -> tuple[str, cst.Module]:
             return name, module
     taken = "PIPELINE_REGISTRY" in bound  # transformers' own, perhaps, which refuses names as text
     name = "PIPESMITH_REGISTRY" if taken else "PIPELINE_REGISTRY"
-    text = "from pipesmith.pipelines import PIPELINE_REGISTRY" + (f" as {name}" if taken else "")
+    text = _IMPORT + (f" as {name}" if taken else "")
     added = cst.parse_statement(text, config=module.config_for_parsing)
     index, follows_import = _import_index(module)
     body = list(module.body)

@@ -88,15 +88,14 @@ def make_plan(answers: Answers) -> Plan:
     """Plan a task in the project around the working directory, or in a new one there.
 
     Args:
-        answers: what the task is made from.
+        answers: what the task is made from; its name has passed `check_name`.
 
     Raises:
-        PipeError: the name is taken or cannot be one, a template fails, or the registry cannot be edited.
+        PipeError: a template fails, or the registry cannot be edited.
     """
     file, project = registry_file()
     root = project.root if project else Path.cwd()
     answers = replace(answers, pipelines=Path(os.path.relpath(file.parent, root)).as_posix())
-    check_name(answers.task, project)
     texts = render(answers, project.templates if project else None)
     folder = SCAFFOLD / answers.task
     wanted = {Path(path): text for path, text in texts.items()}
