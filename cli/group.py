@@ -113,9 +113,10 @@ class PipeGroup(TyperGroup):
         except typer.TyperException as error:
             output.print_usage_error(error)
             code = error.exit_code
-        except typer.Abort:
-            output.note("Aborted.")
-            code = 1
+        except typer.Abort as error:  # at a question: Ctrl-C, Ctrl-D, or the answer no
+            is_interrupted = isinstance(error.__context__, KeyboardInterrupt)
+            output.note("Interrupted." if is_interrupted else "Aborted.")
+            code = _INTERRUPTED if is_interrupted else 1
         sys.exit(code)
 
     def invoke(self, ctx: Any) -> Any:

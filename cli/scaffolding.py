@@ -2,57 +2,53 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
 from dataclasses import replace
 
 import typer
 
 from pipesmith.cli import output
-from pipesmith.pipelines.errors import PipeError, ScaffoldError
+from pipesmith.cli.questions import ask, with_revision
+from pipesmith.pipelines.errors import ParameterError, ScaffoldError
+from pipesmith.pipelines.hub import HubAccess, is_repo_id
+from pipesmith.pipelines.names import near_miss
+from pipesmith.pipelines.registering import read_default
 from pipesmith.pipelines.scaffolding.answers import TYPES
-from pipesmith.pipelines.scaffolding.choosing import Choices
-from pipesmith.pipelines.scaffolding.model_classes import DEFAULT_OF_TYPE, check_model_class
+from pipesmith.pipelines.scaffolding.choosing import Choices, choose
+from pipesmith.pipelines.scaffolding.model_classes import DEFAULT_OF_TYPE
 from pipesmith.pipelines.scaffolding.plan import Plan
 
 
-def can_ask() -> bool:
-    """Tell whether somebody sits at a terminal."""
-    return output.is_terminal(sys.stdin) and output.is_terminal(sys.stderr)
-
-
-def ask(choices: Choices) -> Choices:
-    """Ask for what was not said; Enter takes the default."""
+def ask_for_rest(choices: Choices, access: HubAccess) -> Choices:
+    """Ask for what was not said; what was said is checked before more is asked."""
+    choices = replace(choices, default=with_revision(choices.default, access))
+    choose(choices, access)
     if choices.parent is None and choices.type is None and choices.model_class is None:
-        choices = replace(choices, type=_ask("Type", "text", _check_type))
+        choices = replace(choices, type=ask("Type", "text", _check_type))
     if choices.parent is None and choices.model_class is None:
         kind = choices.type or "text"
-        choices = replace(choices, model_class=_ask("Model class", DEFAULT_OF_TYPE[kind], check_model_class))
+
+        def check(name: str) -> None:
+            choose(replace(choices, type=kind, model_class=name), access)
+
+        choices = replace(choices, model_class=ask("Model class", DEFAULT_OF_TYPE[kind], check))
         if kind == "text" and not choices.pair:
             choices = replace(choices, pair=typer.confirm("A second text for each row?", default=False, err=True))
     if choices.default is None:
-        choices = replace(choices, default=_ask("Default model (user/model@revision, or none)", "none"))
-        if choices.default == "none":
-            choices = replace(choices, default=None)
+        answer = ask("Default model (user/model@revision, a folder, or none)", "none", _check_default)
+        choices = replace(choices, default=None if answer == "none" else with_revision(answer, access))
     return choices
 
 
 def _check_type(text: str) -> None:
     if text not in TYPES:
-        raise PipeError(f"{text} is no type of a task.", hint=f"It is {', '.join(TYPES)}.")
+        raise ParameterError(
+            f"{text} is no type of a task.", hint=near_miss(text, TYPES) or f"It is {', '.join(TYPES)}."
+        )
 
 
-def _ask(question: str, default: str, check: Callable[[str], None] | None = None) -> str:
-    """Ask until the answer will do."""
-    while True:
-        answer = str(typer.prompt(question, default=default, err=True)).strip()
-        try:
-            if check is not None:
-                check(answer)
-        except PipeError as error:
-            output.print_error(error)
-        else:
-            return answer
+def _check_default(text: str) -> None:
+    if text != "none" and not is_repo_id(text):
+        read_default(text, HubAccess())  # a folder, or user/model@revision: the Hub is not asked
 
 
 def show(plan: Plan) -> None:

@@ -32,13 +32,21 @@ MATRIX = {
     "multimodal-chunk": ["--type", "multimodal", "--chunk"],
     "from": ["--from", "text-classification"],
     "from-own": ["--from", "my-plain"],
+    "from-built-in": ["--from", "pair-classification"],
+    "from-question-answering": ["--from", "question-answering"],
+    "from-summarization": ["--from", "summarization"],
     "from-fill-mask": ["--from", "fill-mask"],
     "tokens": ["--model-class", "AutoModelForTokenClassification"],
     "generation": ["--model-class", "AutoModelForCausalLM"],
     "seq2seq": ["--model-class", "AutoModelForSeq2SeqLM", "--framework", "pt"],
     "features": ["--model-class", "AutoModel"],
+    "audio-features": ["--type", "audio", "--model-class", "AutoModel"],
+    "image-features": ["--type", "image", "--model-class", "AutoModel"],
+    "video-features": ["--type", "video", "--model-class", "AutoModel"],
+    "similarity": ["--type", "multimodal", "--model-class", "AutoModel"],
 }
 SAMPLE = ("plain", "pair", "chunk", "three-parameters", "audio", "image-chunk", "video", "multimodal", "from")
+SAMPLE += ("audio-features", "similarity")
 
 
 def _python(folder: Path, *args: str, **env: str) -> subprocess.CompletedProcess[str]:
@@ -210,6 +218,19 @@ def test_a_wrong_answer_names_the_mend_and_writes_nothing(
     assert said in ran.err
     assert "Hint: " in ran.err
     assert _texts(project) == before
+
+
+def test_a_task_from_a_built_in_one_needs_transformers_alone(folder: Path, pipe: Callable[..., Ran]) -> None:
+    assert pipe("new-task", "my-pairs", "--from", "pair-classification", "--yes").code == 0
+    for file in ("my_pairs.py", "pair_classification.py"):
+        assert "pipesmith" not in (folder / "pipelines" / file).read_text()
+    ran = pipe("run", "my-pairs", "One text.", "--second-text", "Another.", "--model", "tiny", "--format", "json")
+    assert ran.code == 0 and '"score"' in ran.out, ran.err
+    copied = folder / "pipelines" / "pair_classification.py"
+    copied.write_text(copied.read_text() + "# mine\n")
+    assert pipe("new-task", "our-pairs", "--from", "pair-classification", "--yes").code == 0  # shares the copy
+    assert copied.read_text().endswith("# mine\n")
+    assert "Nothing to update" in pipe("update").out
 
 
 def test_templates_of_the_project_go_first(folder: Path, pipe: Callable[..., Ran]) -> None:

@@ -557,9 +557,9 @@ def test_classes_may_be_given_as_names_or_classes(kept: Path) -> None:
         ({"modality": "image"}, "vit"),
         ({"modality": "audio"}, "wav2vec2"),
         ({"modality": "video"}, "videomae"),
-        ({"modality": "multimodal"}, "clap"),
+        ({"modality": "multimodal"}, "clip"),
         ({"modality": "multimodal", "task": "feature-extraction"}, "bert"),
-        ({"modality": "multimodal", "task": "my-task"}, "clap"),
+        ({"modality": "multimodal", "task": "my-task"}, "clip"),
         ({"modality": "image", "model_type": "bert"}, "bert"),
     ],
 )

@@ -72,7 +72,7 @@ def new_task(
 
     pipe new-task my-task --yes --into ../transformers
     """
-    from pipesmith.cli import scaffolding
+    from pipesmith.cli import questions, scaffolding
     from pipesmith.pipelines.hub import HubAccess
     from pipesmith.pipelines.scaffolding.choosing import Choices, choose
     from pipesmith.pipelines.scaffolding.into import make_plan_into
@@ -80,12 +80,11 @@ def new_task(
 
     output.set_verbose(verbose)
     output.hide(token)
-    asking = scaffolding.can_ask() and not yes
+    asking = questions.can_ask() and not yes
     choices = Choices(task, type, model_class, pair, chunk, tuple(param or ()), default, from_task, framework, into)
     access = HubAccess(token, offline)
     if asking and not dry_run:
-        choose(choices, access)  # what was said is checked before more is asked
-        choices = scaffolding.ask(choices)
+        choices = scaffolding.ask_for_rest(choices, access)
     answers = choose(choices, access)
     plan, notes = make_plan_into(into, answers) if into else (make_plan(answers), ())
     if dry_run:

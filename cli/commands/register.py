@@ -71,7 +71,7 @@ def register(
 
     pipe register --remove --task my-task
     """
-    from pipesmith.cli import registration
+    from pipesmith.cli import questions, registration
     from pipesmith.pipelines.hub import HubAccess
     from pipesmith.pipelines.registering import Wanted
 
@@ -84,7 +84,10 @@ def register(
         return
     if target is None:
         raise typer.BadParameter("name a class: pipe register my_task.py:MyTaskPipeline --task my-task")
-    wanted, access = Wanted(task, pt_model, tf_model, default, type), HubAccess(token, offline)
+    access = HubAccess(token, offline)
+    if questions.can_ask():
+        default = questions.with_revision(default, access)
+    wanted = Wanted(task, pt_model, tf_model, default, type)
     if checkpoint is not None:
         registration.into_checkpoint(target, wanted, access, checkpoint)
     else:

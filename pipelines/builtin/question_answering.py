@@ -85,7 +85,7 @@ class QuestionAnsweringArgumentHandler(ArgumentHandler):
         contexts = context if isinstance(context, list) else [context] * len(questions)
         if len(questions) != len(contexts):
             raise ValueError(f"{len(questions)} questions do not go with {len(contexts)} contexts")
-        return [{"question": one, "context": other} for one, other in zip(questions, contexts)]
+        return [{"question": one, "context": other} for one, other in zip(questions, contexts, strict=False)]
 
 
 class QuestionAnsweringPipeline(ChunkPipeline):
@@ -132,7 +132,7 @@ class QuestionAnsweringPipeline(ChunkPipeline):
     def create_sample(question: Any, context: Any) -> Any:
         """Return the example of a question and its context, or a list of examples for lists of both."""
         if isinstance(question, list):
-            return [SquadExample(None, *pair) for pair in zip(question, context)]
+            return [SquadExample(None, *pair) for pair in zip(question, context, strict=False)]
         return SquadExample(None, question, context)
 
     def _sanitize_parameters(

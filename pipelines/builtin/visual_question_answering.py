@@ -114,4 +114,4 @@ class VisualQuestionAnsweringPipeline(Pipeline):
         config = self.model.config
         best = model_outputs.logits[0].sigmoid().topk(min(top_k, config.num_labels))
         scores, labels = best.values.tolist(), best.indices.tolist()
-        return [{"score": score, "answer": config.id2label[label]} for score, label in zip(scores, labels)]
+        return [{"score": score, "answer": config.id2label[label]} for score, label in zip(scores, labels, strict=True)]

@@ -66,11 +66,13 @@ class Parent:
         task: the task that it runs.
         class_name: its name.
         module: where it is imported from: "transformers", ".other" beside it, or an installed module.
+        copied: the modules of pipesmith's that are written beside it, so that the task needs transformers alone.
     """
 
     task: str
     class_name: str
     module: str
+    copied: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -133,7 +135,9 @@ def read_answers(text: str, place: object) -> Answers:
         values = json.loads(text)
         values["parameters"] = tuple(Parameter(**parameter) for parameter in values.get("parameters", ()))
         values["model_classes"] = tuple(values.get("model_classes", ()))
-        values["parent"] = Parent(**values["parent"]) if values.get("parent") else None
+        if values.get("parent"):
+            parent = Parent(**values["parent"])
+            values["parent"] = dataclasses.replace(parent, copied=tuple(parent.copied))
         return Answers(**values)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise ScaffoldError(

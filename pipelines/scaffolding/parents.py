@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from pathlib import Path
 
 from pipesmith.pipelines.entries import PipelineEntry
@@ -9,13 +10,17 @@ from pipesmith.pipelines.errors import ScaffoldError
 from pipesmith.pipelines.project import Project
 from pipesmith.pipelines.registry import find_entry
 from pipesmith.pipelines.scaffolding.answers import Parent
-from pipesmith.pipelines.source import ClassReference
+from pipesmith.pipelines.source import ClassReference, parse
+from pipesmith.pipelines.staging import read_source
+
+_BUILTIN = Path(__file__).parent.parent / "builtin"
 
 # Inputs of the tasks whose type does not tell them, as source; and what a call cannot do without.
 _QUESTIONS = '[{"question": "Where is it?", "context": "The house stands by the river."}]'
 _EXAMPLES = {
     "fill-mask": '["The house stands by the [MASK]."]',
     "question-answering": _QUESTIONS,
+    "visual-question-answering": '[{"image": Image.new("RGB", (40, 40), "red"), "question": "What is this?"}]',
     "table-question-answering": '[{"query": "How many?", "table": {"City": ["Rome", "Oslo"], "Count": ["3", "4"]}}]',
 }
 _CALL_PARAMETERS = {
@@ -30,6 +35,23 @@ _CALL_PARAMETERS = {
 def examples_of(task: str) -> tuple[str | None, str | None]:
     """Return source for the inputs of a task's tests and for the parameters of its calls; None for the usual ones."""
     return _EXAMPLES.get(task), _CALL_PARAMETERS.get(task)
+
+
+def copied_files(parent: Parent | None) -> dict[str, str]:
+    """Return the text of each module of pipesmith's that is written beside a task, by the name of its file."""
+    names = [f"{module}.py" for module in parent.copied] if parent else []
+    return {name: read_source(_BUILTIN / name) for name in names}
+
+
+def _with_siblings(file: Path) -> tuple[str, ...]:
+    """Return the names of a built-in's module and of those beside it that it imports."""
+    found, waiting = [file.stem], [file]
+    while waiting:
+        for node in parse(waiting.pop()).body:
+            if isinstance(node, ast.ImportFrom) and node.level == 1 and node.module and node.module not in found:
+                found.append(node.module)
+                waiting.append(_BUILTIN / f"{node.module}.py")
+    return tuple(found)
 
 
 def find_parent(task: str, project: Project | None, registry_folder: Path) -> tuple[Parent, PipelineEntry]:
@@ -51,7 +73,7 @@ def find_parent(task: str, project: Project | None, registry_folder: Path) -> tu
     if entry.origin == "transformers":
         return Parent(task, reference.name, "transformers"), entry
     if entry.origin == "built-in" and reference.file is not None:
-        return Parent(task, reference.name, f"pipesmith.pipelines.builtin.{reference.file.stem}"), entry
+        return Parent(task, reference.name, f".{reference.file.stem}", _with_siblings(reference.file)), entry
     if isinstance(reference, ClassReference) and reference.module is not None:
         return Parent(task, reference.name, reference.module), entry
     file = reference.file

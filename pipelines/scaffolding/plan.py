@@ -102,7 +102,7 @@ def make_plan(answers: Answers) -> Plan:
     base = {folder / "answers.json": answers.to_json(), **{folder / path: text for path, text in wanted.items()}}
     changes = [
         *_project_changes(root, project),
-        *(_change(root, path, text) for path, text in wanted.items()),
+        *(_change(root, path, text) for path, text in wanted.items() if not _is_of_another_task(root, path, answers)),
         *(_change(root, path, text, is_edit=True) for path, text in base.items()),
     ]
     source = read_source(file)
@@ -124,6 +124,14 @@ def check_name(task: str, project: Project | None) -> None:
     else:
         known = [entry.task for entry in read_all(project).entries]
     check_task_name(task, known)
+
+
+def _is_of_another_task(root: Path, path: Path, answers: Answers) -> bool:
+    """Tell whether a copied file is there already, made with another task; what its author did to it since stays."""
+    copied = answers.parent.copied if answers.parent else ()
+    made = (root / SCAFFOLD).glob(f"*/{path.as_posix()}")
+    others = [file for file in made if not file.is_relative_to(root / SCAFFOLD / answers.task)]
+    return path.stem in copied and (root / path).exists() and bool(others)
 
 
 def _change(root: Path, path: Path, text: str, *, is_edit: bool = False) -> Change:

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from pipesmith.pipelines.errors import ParameterError, ScaffoldError
 from pipesmith.pipelines.scaffolding.answers import Answers, Parameter
 from pipesmith.pipelines.scaffolding.model_classes import model_mappings, output_of, tensorflow_class
-from pipesmith.pipelines.scaffolding.parents import examples_of
+from pipesmith.pipelines.scaffolding.parents import copied_files, examples_of
 
 if TYPE_CHECKING:
     import jinja2
@@ -59,7 +59,9 @@ def render(answers: Answers, templates: Path | None = None) -> dict[str, str]:
     environment = _environment(templates)
     context = _context(answers)
     template = "subclass.py.jinja" if answers.parent else "pipeline.py.jinja"
+    copied = copied_files(answers.parent)
     return {
+        **{f"{answers.pipelines}/{name}": text for name, text in copied.items()},
         f"{answers.pipelines}/{answers.module}.py": _render(environment, template, context),
         f"tests/test_pipelines_{answers.module}.py": _render(environment, "test_pipelines.py.jinja", context),
     }

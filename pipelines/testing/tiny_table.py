@@ -67,7 +67,7 @@ BASE_ARCHITECTURE_OF_MODALITY = {
     "audio": "wav2vec2",
     "image": "vit",
     "video": "videomae",
-    "multimodal": "clap",
+    "multimodal": "clip",
 }
 
 
