@@ -80,6 +80,14 @@ class Subject:
             return []
         return [one for one in self.signature.parameters if one.group == "task"]
 
+    def inherited_from(self, name: str) -> type | None:
+        """Return the class of transformers that a parameter is inherited from; None if it is the author's own."""
+        for kind in type(self.pipe).__mro__:
+            method = vars(kind).get("_sanitize_parameters")
+            if method is not None and name in inspect.signature(method).parameters:
+                return kind if kind.__module__.startswith("transformers.") else None
+        return None
+
     @property
     def second_inputs(self) -> list[Parameter]:
         """The parameters that are a second input, such as `second_text`."""

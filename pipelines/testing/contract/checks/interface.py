@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+from contextlib import suppress
 from typing import Any
 
 from pipesmith.pipelines.names import counted
@@ -106,6 +107,9 @@ def routes_parameters(subject: Subject) -> Verdict | None:
     for parameter in subject.own_parameters:
         values = list(subject.working_values(parameter))
         if values and not any(_reaches_a_stage(subject, parameter.name, value) for value in values):
+            parent = subject.inherited_from(parameter.name)
+            if parent is not None and not any(_is_routed(parent, subject, parameter.name, value) for value in values):
+                continue  # transformers' own class forgets it, too
             return fail(
                 f"{parameter.name} is taken by _sanitize_parameters and reaches no stage",
                 at=subject.place("_sanitize_parameters"),
@@ -113,6 +117,15 @@ def routes_parameters(subject: Subject) -> Verdict | None:
                 got=f"nothing of it, whichever value is given ({', '.join(map(repr, values[:3]))})",
             )
     return _unreachable(subject, emitted)
+
+
+def _is_routed(parent: Any, subject: Subject, name: str, value: Any) -> bool:
+    """Tell whether a class of transformers itself hands a parameter to a stage."""
+    found: list[Any] = []
+    for parameters in ({name: value}, {}):
+        with suppress(Exception):  # that class may refuse anything
+            found.append([dict(stage) for stage in parent._sanitize_parameters(subject.pipe, **parameters)])
+    return len(found) == 2 and any(set(given) - set(without) for given, without in zip(*found))
 
 
 def _emitted(subject: Subject) -> list[set[str]]:

@@ -51,21 +51,28 @@ def construction_equals_call(subject: Subject) -> Verdict | None:
     """Give each parameter at construction, and compare with what the same at call gives."""
     if not subject.own_parameters:
         return not_applicable(_NO_PARAMETERS)
-    report = warn if subject.is_transformers_own else fail
+    warning: Verdict | None = None
     for parameter, value, at_call in _tried(subject):
+        parent = None if "__init__" in vars(type(subject.pipe)) else subject.inherited_from(parameter.name)
         made = subject.made_with(**{parameter.name: value})
         rows = [_without(row, parameter.name) for row in subject.few]
         for row, expected in zip(rows, at_call):
             got = _with_construction_alone(subject, made, row, parameter.name)
             found = difference(expected, got)
-            if found is not None:
-                return report(
-                    f"{parameter.name}={value!r} gives another result at construction than at call{_at(found.path)}",
-                    at=subject.place("__init__") if _has_own_init(subject) else subject.place("_sanitize_parameters"),
-                    expected=f"{found.expected}, as at call",
-                    got=found.got,
-                )
-    return None
+            if found is None or (parent is not None and warning is not None):
+                continue
+            of = f", a parameter of transformers' {parent.__name__}," if parent is not None else ""
+            reason = (
+                f"{parameter.name}={value!r}{of} gives another result at construction than at call{_at(found.path)}"
+            )
+            place = subject.place("__init__") if _has_own_init(subject) else subject.place("_sanitize_parameters")
+            verdict = (warn if parent is not None else fail)(
+                reason, at=place, expected=f"{found.expected}, as at call", got=found.got
+            )
+            if parent is None:
+                return verdict
+            warning = verdict
+    return warning
 
 
 def _at(path: str) -> str:
