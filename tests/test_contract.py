@@ -28,6 +28,8 @@ _SOUND = {
     "chunk": ("ChunkedPipeline", "AutoModelForSequenceClassification"),
     "embedding": ("EmbeddingPipeline", "AutoModel"),
     "picture": ("PicturePipeline", "AutoModelForImageClassification"),
+    "options": ("OptionsPipeline", "AutoModelForSequenceClassification"),
+    "asked": ("AskedPipeline", "AutoModelForVisualQuestionAnswering"),
 }
 _TRANSFORMERS_OWN = (
     "text-classification",

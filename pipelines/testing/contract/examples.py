@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipesmith.pipelines.signature.conventions import conventional_type
+
 if TYPE_CHECKING:
     from pipesmith.pipelines.signature import Parameter, Signature
 
@@ -35,6 +37,8 @@ KNOWN_VALUES: dict[str, Any] = {
     "sequences": TEXTS[0],
     "question": TEXTS[3],
 }
+_IMAGES = ("image", "picture", "photo")
+_MEDIA = (*_IMAGES, "audio", "sound", "waveform")  # as parts of the names of keys
 _SECOND = ("second", "pair", "hypothesis", "premise", "other", "reference", "context", "query", "_b", "2")
 
 
@@ -154,12 +158,19 @@ def _objects_read(signature: Signature | None) -> list[Candidate]:
     return [
         Candidate(
             f"objects with {', '.join(keys)}",
-            lambda folder: [
-                {key: TEXTS[(row + 3 * place) % len(TEXTS)] for place, key in enumerate(keys)}
-                for row in range(len(TEXTS))
-            ],
+            lambda folder: _objects(list(keys)),
         )
     ]
+
+
+def _objects(keys: Sequence[str]) -> list[dict[str, Any]]:
+    """Make rows with these keys: images and sounds where a key's name says so, else texts."""
+    columns = []
+    for place, key in enumerate(keys):
+        kind = next((word for word in _MEDIA if word in key), "")
+        column = _images() if kind in _IMAGES else _sounds(RATE) if kind else TEXTS
+        columns.append([*column[3 * place % 10 :], *column[: 3 * place % 10]])
+    return [dict(zip(keys, values)) for values in zip(*columns)]
 
 
 def _key_read(node: ast.AST, name: str) -> str | None:
@@ -191,6 +202,11 @@ def is_second_input(parameter: Parameter) -> bool:
     )
 
 
+def is_input_name(name: str) -> bool:
+    """Tell whether a key of an input that is a dict is by its name what the model is asked about."""
+    return any(word in name for word in ("text", "question", "sentence", *_SECOND, *_MEDIA))
+
+
 def values_of(parameter: Parameter) -> list[Any]:
     """Return values to try a parameter with, other than its default."""
     if parameter.name in KNOWN_VALUES:
@@ -205,12 +221,21 @@ def values_of(parameter: Parameter) -> list[Any]:
             "str": ["hello", TEXTS[4]],
             "json": [{}, []],
         }
-        found = [value for kind in parameter.type.kinds for value in by_kind[kind]]
+        found = [value for kind in _kinds_of(parameter) for value in by_kind[kind]]
         if parameter.type.is_list:
             lists: list[Any] = [[value] for value in found] + [found[:2]]
             found = [*found, *lists] if parameter.type.is_scalar else lists
     different = [value for value in found if value != parameter.default_value or type(value) is bool]
     return [value for value in different if not (type(value) is bool and value is parameter.default_value)]
+
+
+def _kinds_of(parameter: Parameter) -> tuple[str, ...]:
+    """Return the kinds of values that a parameter may take; one that nothing describes is text for `pipe run`."""
+    kinds = parameter.type.kinds
+    if kinds != ("str",) or parameter.type.is_list or parameter.default_value is not None or is_second_input(parameter):
+        return kinds
+    usual = conventional_type(parameter.name)
+    return tuple(dict.fromkeys([*(usual.kinds if usual is not None else ()), "str", "int", "float", "bool"]))
 
 
 # ---- Media ------------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import copy
 import functools
 import inspect
@@ -15,6 +16,7 @@ from pipesmith.pipelines.engine import EngineOptions, Row, RowResult, run
 from pipesmith.pipelines.entries import PipelineEntry
 from pipesmith.pipelines.errors import PipeError
 from pipesmith.pipelines.signature import Parameter, Signature
+from pipesmith.pipelines.source import parse
 from pipesmith.pipelines.testing.contract.examples import is_second_input
 
 BATCH = 4  # rows: ten rows make two full batches and a short last one
@@ -72,6 +74,15 @@ class Subject:
         places = [self.signature.method_places.get(method, own), own]
         users = [f"{file}:{line}" for file, line in places if "site-packages" not in file.parts]
         return users[0] if users else ""
+
+    def method(self, name: str) -> ast.FunctionDef | ast.AsyncFunctionDef | None:
+        """Return one of its methods as it is written; None for transformers' own and for unknown source."""
+        place = self.signature.method_places.get(name) if self.signature is not None else None
+        if place is None or "site-packages" in str(place[0]):
+            return None
+        methods = (ast.FunctionDef, ast.AsyncFunctionDef)
+        found = [node for node in ast.walk(parse(place[0])) if isinstance(node, methods) and node.name == name]
+        return next((node for node in found if node.lineno == place[1]), None)
 
     @property
     def own_parameters(self) -> list[Parameter]:

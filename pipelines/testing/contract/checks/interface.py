@@ -8,7 +8,6 @@ from contextlib import suppress
 from typing import Any
 
 from pipesmith.pipelines.names import counted
-from pipesmith.pipelines.source import parse
 from pipesmith.pipelines.testing.contract.results import Verdict, check, fail, not_applicable, warn
 from pipesmith.pipelines.testing.contract.subject import Subject
 
@@ -30,7 +29,7 @@ def four_methods(subject: Subject) -> Verdict | None:
     if signature.missing_methods:
         return fail(f"{signature.class_name} lacks {' and '.join(signature.missing_methods)}", at=subject.place())
     for stage in _STAGES:
-        method = _method(subject, stage)
+        method = subject.method(stage)
         if method is None:
             continue
         if isinstance(method, ast.AsyncFunctionDef):
@@ -40,7 +39,7 @@ def four_methods(subject: Subject) -> Verdict | None:
             positional = positional[1:]
         if not positional and method.args.vararg is None:
             return fail(f"{stage} takes no input", at=subject.place(stage))
-    method = _method(subject, "_sanitize_parameters")
+    method = subject.method("_sanitize_parameters")
     for node in _own_nodes(method) if method is not None else ():
         if isinstance(node, ast.Return) and _is_wrong_return(node):
             got = counted(len(node.value.elts), "value") if isinstance(node.value, ast.Tuple) else "something else"
@@ -71,16 +70,6 @@ def _own_nodes(method: ast.AST) -> list[ast.AST]:
     return found
 
 
-def _method(subject: Subject, name: str) -> ast.FunctionDef | ast.AsyncFunctionDef | None:
-    place = subject.signature.method_places.get(name) if subject.signature is not None else None
-    if place is None or "site-packages" in str(place[0]):
-        return None
-    for node in ast.walk(parse(place[0])):
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node.name == name and node.lineno == place[1]:
-            return node
-    return None
-
-
 @check(
     "routes-parameters",
     why="A parameter that _sanitize_parameters forgets is accepted and does nothing: its user never learns why.",
@@ -90,7 +79,7 @@ def routes_parameters(subject: Subject) -> Verdict | None:
     """Follow every parameter from `_sanitize_parameters` to a stage, and every stage's parameter back."""
     if subject.is_transformers_own:
         return not_applicable("the class is one of transformers'")
-    if _method(subject, "_sanitize_parameters") is None:
+    if subject.method("_sanitize_parameters") is None:
         return not_applicable("_sanitize_parameters is inherited from transformers")
     emitted = _emitted(subject)
     for stage, keys in zip(_STAGES, emitted):
@@ -155,7 +144,7 @@ def _reaches_a_stage(subject: Subject, name: str, value: Any) -> bool:
 def _unreachable(subject: Subject, emitted: list[set[str]]) -> Verdict | None:
     """Look for a parameter of a stage that no call can set."""
     for stage, keys in zip(_STAGES, emitted):
-        if _method(subject, stage) is None:
+        if subject.method(stage) is None:
             continue
         for name, parameter in subject.stage_parameters(stage).items():
             if parameter.kind in (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL) or name in keys:
@@ -164,6 +153,8 @@ def _unreachable(subject: Subject, emitted: list[set[str]]) -> Verdict | None:
                 subject.sanitized(**{**subject.row_parameters(0), name: 1})
             except Exception:
                 return warn(f"{stage} takes {name}, which no call can set", at=subject.place(stage))
+            if _reaches_a_stage(subject, name, 1):
+                continue
             return fail(
                 f"{stage} takes {name}, and _sanitize_parameters drops it in silence",
                 at=subject.place("_sanitize_parameters"),

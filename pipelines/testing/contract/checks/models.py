@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import ast
+import re
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from pipesmith.pipelines.errors import PipeError
+from pipesmith.pipelines.publishing.closure import import_closure
 from pipesmith.pipelines.source import parse
 from pipesmith.pipelines.testing.contract.results import Verdict, check, fail, not_applicable, warn
 from pipesmith.pipelines.testing.contract.subject import Subject, source_file
 from pipesmith.pipelines.user_code import describe, user_line
 
-_DEVICES = ("cuda", "mps", "xpu", "npu", "hpu")
+_DEVICE = re.compile(r"(cuda|mps|xpu|npu|hpu)(:\d+)?")
+_MOVES = ("cuda", "mps", "xpu", "npu", "hpu")  # methods that move a tensor or a model
 _CALLED = ("forward", "generate")  # of a model
 _LOW = ("float16", "bfloat16", "half")
 
@@ -61,42 +65,54 @@ def _line_of_call(subject: Subject, names: tuple[str, ...]) -> str:
     needs_run=False,
 )
 def no_fixed_device(subject: Subject) -> Verdict | None:
-    """Look for devices in the source, then run the user's lines on torch's meta device."""
-    file = source_file(subject)
-    if file is None:
+    """Look for devices in the class's file and in those that it imports, then run the user's lines on torch's meta."""
+    files = _source_files(subject)
+    if not files:
         return not_applicable("the class is one of transformers'" if subject.pipe is not None else "no source")
-    for line, text in _named_devices(parse(file)):
-        return fail(f"a device is named: {text}", at=f"{file}:{line}", expected="self.device", got=text)
+    for file in files:
+        for line, text in _named_devices(parse(file)):
+            return fail(f"a device is named: {text}", at=f"{file}:{line}", expected="self.device", got=text)
     return _on_meta(subject) if subject.inputs else None
 
 
-def _named_devices(tree: ast.AST) -> Iterator[tuple[int, str]]:
-    for function, node in _calls(tree):
+def _source_files(subject: Subject) -> list[Path]:
+    """Return the user's file that defines the class, and those of the user's that it imports."""
+    file = source_file(subject)
+    if file is None:
+        return []
+    try:
+        return list(import_closure([file]).modules)
+    except PipeError:  # `imports-publishable` says so
+        return [file]
+
+
+def _named_devices(node: ast.AST) -> Iterator[tuple[int, str]]:
+    """Yield the lines that choose a device by name; one that compares with a name chooses nothing."""
+    if isinstance(node, ast.Compare):
+        return
+    if isinstance(node, ast.Constant):
+        if isinstance(node.value, str) and _DEVICE.fullmatch(node.value):
+            yield node.lineno, repr(node.value)
+        return
+    children = list(ast.iter_child_nodes(node))
+    if isinstance(node, ast.Dict):
+        children = list(node.values)
+    elif isinstance(node, ast.Subscript):
+        children = [node.value]
+    elif isinstance(node, ast.Call):
         called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-        if called in ("cuda", "xpu", "npu", "mps") and isinstance(node.func, ast.Attribute):
-            receiver = ast.unparse(node.func.value)
-            if receiver != "torch" and not receiver.endswith("backends"):
-                yield node.lineno, ast.unparse(node)
-        given = [word.value for word in node.keywords if word.arg == "device"]
-        given += node.args if called in ("to", "device") else []
-        for value in given:
-            if isinstance(value, ast.Constant) and isinstance(value.value, (str, int)) and value.value is not True:
-                name = str(value.value).partition(":")[0]
-                if (
-                    name in _DEVICES
-                    or (name.isdigit() and called != "to")
-                    or (name == "cpu" and function in ("preprocess", "_forward"))
-                ):
-                    yield node.lineno, ast.unparse(node)
-
-
-def _calls(tree: ast.AST, function: str = "") -> Iterator[tuple[str, ast.Call]]:
-    """Yield calls with the name of the function around them."""
-    for node in ast.iter_child_nodes(tree):
-        inside = node.name if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) else function
-        if isinstance(node, ast.Call):
-            yield inside, node
-        yield from _calls(node, inside)
+        if called in ("startswith", "endswith", "hasattr", "getattr"):
+            return
+        numbers = [word.value for word in node.keywords if word.arg == "device"]
+        numbers += node.args if called == "device" else []
+        receiver = ast.unparse(node.func.value) if isinstance(node.func, ast.Attribute) else ""
+        if (receiver not in ("", "torch") and called in _MOVES and not receiver.endswith("backends")) or any(
+            isinstance(one, ast.Constant) and type(one.value) is int for one in numbers
+        ):
+            yield node.lineno, ast.unparse(node)
+            return
+    for child in children:
+        yield from _named_devices(child)
 
 
 def _on_meta(subject: Subject) -> Verdict | None:
@@ -123,10 +139,11 @@ def _on_meta(subject: Subject) -> Verdict | None:
             pipe._forward(inputs, **parameters)
             returned = [pipe._ensure_tensor_on_device(one, device=meta) for one in returned]
             for name in _CALLED:
-                _replace(pipe.model, name, lambda function: lambda *arguments, **words: returned.pop(0))
+                _replace(pipe.model, name, lambda function: _handing_out(returned))
             pipe.model.to(meta)
             pipe.device = meta
-            pipe._forward(on_meta, **parameters)
+            with _moving_to_the_processor():
+                pipe._forward(on_meta, **parameters)
     except Exception as error:
         if _is_users_own(error) and _is_of_devices(error):
             return fail(
@@ -156,10 +173,46 @@ def _recording(function: Any, returned: list[Any]) -> Any:
     return call
 
 
+def _handing_out(returned: list[Any]) -> Any:
+    """Return a function that stands for the model on another device, and takes no tensor of the processor."""
+    import torch
+
+    def call(*arguments: Any, **words: Any) -> Any:
+        for one in [*arguments, *words.values()]:
+            if isinstance(one, torch.Tensor) and one.dim() and one.device.type == "cpu":
+                raise RuntimeError("the model, on another device, is given a tensor on the processor")
+        return returned.pop(0)
+
+    return call
+
+
+def _moving_to_the_processor() -> Any:
+    """Return a context in which a tensor on meta can be moved to the processor, as from any other device."""
+    import torch
+    from torch.overrides import TorchFunctionMode
+
+    def is_processor(value: Any) -> bool:
+        value = value.device if isinstance(value, torch.Tensor) else value
+        return value == "cpu" or (isinstance(value, torch.device) and value.type == "cpu")
+
+    class Moving(TorchFunctionMode):  # type: ignore[misc]  # torch is imported here only
+        def __torch_function__(self, function: Any, types: Any, arguments: Any = (), words: Any = None) -> Any:
+            words = words or {}
+            is_move = function is torch.Tensor.cpu or (
+                function is torch.Tensor.to and any(map(is_processor, [*arguments[1:], *words.values()]))
+            )
+            if is_move and arguments[0].is_meta:
+                arguments = (torch.zeros_like(arguments[0], device="cpu"), *arguments[1:])
+            return function(*arguments, **words)
+
+    return Moving()
+
+
 def _is_users_own(error: BaseException) -> bool:
     """Tell whether the line that raised it is the user's own, torch's own lines left out."""
     place = user_line(error)
-    frames = [one for one in traceback.extract_tb(error.__traceback__) if "torch" not in Path(one.filename).parts]
+    passed = traceback.extract_tb(error.__traceback__)
+    frames = [one for one in passed if "torch" not in Path(one.filename).parts and one.filename != __file__]
     return bool(place and frames) and f"{frames[-1].filename}:{frames[-1].lineno}" == place
 
 
@@ -176,10 +229,12 @@ def _is_of_devices(error: BaseException) -> bool:
 )
 def no_fixed_dtype(subject: Subject) -> Verdict | None:
     """Look for low precisions in the source, then run the user's lines with the model in bfloat16."""
-    file = source_file(subject)
-    if file is None:
+    files = _source_files(subject)
+    if not files:
         return not_applicable("the class is one of transformers'" if subject.pipe is not None else "no source")
-    for _, node in _calls(parse(file)):
+    for file, node in ((one, node) for one in files for node in ast.walk(parse(one))):
+        if not isinstance(node, ast.Call):
+            continue
         called = node.func.attr if isinstance(node.func, ast.Attribute) else ""
         given = [word.value for word in node.keywords if word.arg in ("dtype", "torch_dtype")]
         given += node.args if called == "to" else []

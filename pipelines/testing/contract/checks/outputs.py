@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from pipesmith.pipelines.plain import to_plain
 from pipesmith.pipelines.testing.contract.comparing import floats_by_path, same, shown
+from pipesmith.pipelines.testing.contract.examples import is_input_name
 from pipesmith.pipelines.testing.contract.results import Verdict, check, fail, warn
 from pipesmith.pipelines.testing.contract.subject import Subject
 
@@ -59,6 +63,8 @@ def _not_plain(value: Any, path: str = "") -> Iterator[tuple[str, str, bool]]:
     elif isinstance(value, (list, tuple)):
         for place, item in enumerate(value):
             yield from _not_plain(item, f"{path}[{place}]")
+    elif isinstance(value, float) and not math.isfinite(value):
+        yield path, f"{value}, for which JSON has no word,", False
     elif not isinstance(value, (str, int, float, bool)) and value is not None:
         yield path, f"a {kind}", True
 
@@ -89,11 +95,82 @@ def depends_on_input(subject: Subject) -> Verdict | None:
     else:
         _perturb(subject.pipe.model, 0)
         everything.append(_with_one_second_input(subject))
-    return _saturated(subject, everything)
+    verdict = _saturated(subject, everything)
+    if verdict is not None or subject.is_transformers_own:
+        return verdict
+    return _unread_key(subject) or _unread_piece(subject)
 
 
 def _with_one_second_input(subject: Subject) -> list[Any]:
     return subject.run(subject.rows(**subject.row_parameters(0)))
+
+
+def _unread_key(subject: Subject) -> Verdict | None:
+    """Look for a key of inputs that are dicts, or a place of those that are lists, whose value changes no result."""
+    first = subject.inputs[0]
+    keys = list(first) if isinstance(first, dict) else list(range(len(first))) if isinstance(first, list) else []
+    idle = list(keys) if len(keys) > 1 else []
+    for seed in range(_SEEDS):
+        base = subject.run() if idle else []
+        for key in list(idle):
+            others = [*subject.inputs[1:], first]
+            made: list[Any] = [copy.copy(one) for one in subject.inputs]
+            try:
+                for one, other in zip(made, others):
+                    one[key] = other[key]
+            except (KeyError, IndexError, TypeError):  # rows of several kinds
+                idle.remove(key)
+                continue
+            found = subject.results(subject.rows(made))
+            if any(two.error is not None or not same(one, two.plain()) for one, two in zip(base, found)):
+                idle.remove(key)
+        if idle:
+            _perturb(subject.pipe.model, seed)
+    for key in sorted(idle, key=lambda one: not is_input_name(str(one))):
+        report = fail if isinstance(key, int) or is_input_name(key) else warn
+        return report(
+            f"another {key!r} in the input changes the result of no row",
+            at=subject.place("preprocess"),
+            expected="results that depend on all of the input",
+            got=f"always {shown(subject.run(subject.few[:1])[0])}",
+        )
+    return None
+
+
+def _unread_piece(subject: Subject) -> Verdict | None:
+    """Look whether the first and the last piece of a row that a ChunkPipeline parts count."""
+    import torch
+    from transformers.pipelines.base import ChunkPipeline
+
+    pipe = subject.pipe
+    if not isinstance(pipe, ChunkPipeline):
+        return None
+    pieces = {0: "first", -1: "last"}
+    idle: set[int] = set()
+    kept = (pipe._preprocess_params, pipe._forward_params, pipe._postprocess_params)
+    for row in subject.rows():
+        first, second, third = [{**one, **two} for one, two in zip(kept, subject.sanitized(**row.parameters))]
+        outputs = [pipe.forward(one, **second) for one in pipe.preprocess(row.inputs, **first)]
+        if len(outputs) < 2 or not all(isinstance(one, Mapping) for one in outputs):
+            continue
+        base = to_plain(pipe.postprocess(copy.deepcopy(outputs), **third))
+        for place in list(pieces):
+            other = copy.deepcopy(outputs)
+            tensors = [one for one in other[place].values() if torch.is_tensor(one) and one.is_floating_point()]
+            idle |= {place} if tensors else set()
+            with torch.inference_mode():
+                for one in tensors:
+                    one.copy_(torch.randn(one.shape, generator=torch.Generator().manual_seed(0)) * 5)
+            if not same(base, to_plain(pipe.postprocess(other, **third))):
+                del pieces[place]
+    for place in idle & set(pieces):
+        return fail(
+            f"the {pieces[place]} piece of a row changes the result of no row",
+            at=subject.place("postprocess"),
+            expected="a result of all pieces",
+            got="a result of some",
+        )
+    return None
 
 
 def _saturated(subject: Subject, everything: list[list[Any]]) -> Verdict | None:

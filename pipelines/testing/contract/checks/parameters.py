@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
@@ -137,6 +139,119 @@ def defaults_stay(subject: Subject) -> Verdict | None:
                     got=found.got,
                 )
     return None
+
+
+@check(
+    "falsy-values",
+    why="0, False and an empty text are values: what takes them for none uses another one, and says nothing.",
+    hint="Ask for None and not for truth: `if threshold is not None:`.",
+)
+def falsy_values(subject: Subject) -> Verdict | None:
+    """Give each parameter an empty value, and look whether it is read as if nothing had been given."""
+    if subject.is_transformers_own:
+        return not_applicable("the class is one of transformers'")
+    if not subject.own_parameters:
+        return not_applicable(_NO_PARAMETERS)
+    for parameter in subject.own_parameters:
+        for falsy in _dropped_values(subject, parameter):
+            is_default = falsy == parameter.default_value
+            report = warn if is_default else fail
+            where = " by a call, if construction was given another value" if is_default else ""
+            return report(
+                f"{parameter.name}={falsy!r} is read as if it were not given{where}",
+                at=_place_of_truth(subject, "_sanitize_parameters", parameter.name),
+                expected=f"{parameter.name}={falsy!r} in the dict of a stage",
+                got="nothing of it" if is_default else f"the default, {shown(parameter.default_value)}",
+            )
+    return _replaced_by_stages(subject)
+
+
+def _dropped_values(subject: Subject, parameter: Parameter) -> Iterator[Any]:
+    """Yield empty values of a parameter that `_sanitize_parameters` drops, though it hands others on."""
+    declared = inspect.signature(subject.pipe._sanitize_parameters).parameters.get(parameter.name)
+    base = {name: value for name, value in subject.row_parameters(0).items() if name != parameter.name}
+    values = list(subject.working_values(parameter))
+    for value in [*values, *([True] if False in values else [])]:
+        falsy = type(value)()
+        if not value or (declared is not None and falsy == declared.default):
+            continue
+        try:
+            without, given, empty = (
+                subject.sanitized(**base, **more) for more in ({}, {parameter.name: value}, {parameter.name: falsy})
+            )
+        except Exception:  # a class refuses values as it likes
+            continue
+        changed = [
+            stage.get(name)
+            for stage, other in zip(without, given)
+            for name in other
+            if name not in stage or not same(to_plain(stage[name]), to_plain(other[name]))
+        ]
+        if changed and empty == without and all(one is None or one for one in changed):
+            yield falsy
+
+
+def _replaced_by_stages(subject: Subject) -> Verdict | None:
+    """Look for stages that write `threshold or 0.5`, and take 0 for nothing."""
+    for parameter in subject.own_parameters:
+        for stage in parameter.stages:
+            default = _default_by_truth(subject.method(stage), parameter.name)
+            if default is None:
+                continue
+            falsy = type(default)()
+            rows = [_without(row, parameter.name) for row in subject.few]
+            ways = [
+                subject.results([_with(row, parameter.name, value) for row in rows] if value is not None else rows)
+                for value in (falsy, default)
+            ]
+            if any(result.error is not None for way in ways for result in way):
+                continue
+            if all(same(one.plain(), other.plain()) for one, other in zip(*ways)):
+                return warn(
+                    f"{stage} reads {parameter.name}={falsy!r} as {default!r}",
+                    at=_place_of_truth(subject, stage, parameter.name),
+                    expected=f"{parameter.name}={falsy!r}",
+                    got=f"{parameter.name}={default!r}",
+                )
+    return None
+
+
+def _default_by_truth(method: ast.AST | None, name: str) -> int | float | None:
+    """Return the number of `name or 5`, and of `if not name: name = 5`; None if neither is there."""
+    for node in ast.walk(method) if method is not None else ():
+        found: ast.expr | None = None
+        if isinstance(node, ast.BoolOp) and isinstance(node.op, ast.Or) and _names(node.values[0], name):
+            found = node.values[-1]
+        elif (
+            isinstance(node, ast.If)
+            and isinstance(node.test, ast.UnaryOp)
+            and isinstance(node.test.op, ast.Not)
+            and _names(node.test.operand, name)
+            and isinstance(node.body[0], ast.Assign)
+            and _names(node.body[0].targets[0], name)
+        ):
+            found = node.body[0].value
+        if isinstance(found, ast.Constant) and isinstance(found.value, (int, float)) and found.value:
+            return found.value
+    return None
+
+
+def _names(node: ast.expr, name: str) -> bool:
+    return isinstance(node, ast.Name) and node.id == name
+
+
+def _place_of_truth(subject: Subject, method: str, name: str) -> str:
+    """Return file:line where a method asks whether a parameter is true; that of the method if nowhere."""
+    place, tree = subject.place(method), subject.method(method)
+    for node in ast.walk(tree) if tree is not None else ():
+        asked: list[ast.expr] = []
+        if isinstance(node, (ast.If, ast.IfExp)):
+            asked = [node.test.operand if isinstance(node.test, ast.UnaryOp) else node.test]
+        elif isinstance(node, ast.BoolOp):
+            asked = node.values[:1]
+        if any(_names(one, name) for one in asked):
+            return f"{place.rpartition(':')[0]}:{asked[0].lineno}"
+    return place
 
 
 @check(
