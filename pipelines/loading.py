@@ -133,7 +133,7 @@ def _chosen_model(target: Target, options: LoadOptions) -> DefaultModel:
         )
     name, _, architecture = chosen.model.partition(":")
     if name == "tiny" and not _is_repository(chosen.model):
-        from pipesmith.pipelines.testing import tiny_model
+        from pipesmith.pipelines.testing.tiny_models import tiny_model
 
         entry = target.entry
         if not entry.pt_model:

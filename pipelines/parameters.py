@@ -11,6 +11,7 @@ from typing import Any
 
 from pipesmith.pipelines.errors import ParameterError
 from pipesmith.pipelines.names import near_miss
+from pipesmith.pipelines.user_code import user_line
 
 _PARTS = ("tokenizer", "image_processor", "video_processor", "feature_extractor", "processor")
 
@@ -51,7 +52,13 @@ def _sanitized(pipe: Any, parameters: Mapping[str, Any], known: set[str]) -> tup
         unexpected = [key for key in parameters if f"argument '{key}'" in str(error)]
         if unexpected:
             raise _unknown(type(pipe).__name__, unexpected[0], known) from error
-        raise
+        place = user_line(error)
+        if not place:
+            raise
+        raise ParameterError(
+            f"{place}: {type(pipe).__name__} does not take these parameters: {error}.",
+            hint="A flag is a number if an annotation, a default or the docstring says so: `top_k: int | None = None`.",
+        ) from error
     except ValueError as error:
         raise ParameterError(
             f"{type(pipe).__name__} does not take these parameters: {error}.",

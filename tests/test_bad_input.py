@@ -242,6 +242,15 @@ def test_parameter_that_the_pipeline_refuses(pipe: Pipe, folder: Path) -> None:
     refused(pipe(*run, "--model-kwargs", '{"config": 1}'), 2, "config")
 
 
+def test_parameter_of_a_type_that_the_pipeline_cannot_use(pipe: Pipe, folder: Path) -> None:
+    given = "        if unit is not None and unit <= 0:\n            raise ValueError(unit)\n"
+    start = LENGTH_PIPELINE.index("    def _sanitize_parameters")
+    line = LENGTH_PIPELINE.index("\n", start) + 1
+    write(folder, {"length.py": LENGTH_PIPELINE[:line] + given + LENGTH_PIPELINE[line:]})
+    ran = pipe("run", "length.py", "x", "--model", "tiny", "--unit", "words")
+    refused(ran, 2, "length.py:", "'<=' not supported", hint="annotation")
+
+
 def test_no_parameter_is_dropped_in_silence(pipe: Pipe, project: Path) -> None:
     for task in ("text-classification", "length"):
         refused(pipe("run", task, "--model", "tiny", "--set", "nosuch=1", "x"), 2, "nosuch")

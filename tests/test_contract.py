@@ -16,7 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
-from support import Ran
+from support import Ran, write
 
 from pipesmith.pipelines.testing.contract import CheckResult, ContractTarget, check_targets
 
@@ -152,6 +152,26 @@ def test_a_sample_of_faults_and_of_sound_pipelines(folder: Path, pipe: Callable[
     sound = _sample(SOUND, count)
     _prepare(folder, sound, pipe)
     _check(_sample(FAULTS, 4 * count), sound, folder)
+
+
+@pytest.mark.both_lines
+def test_what_a_file_beside_it_names_is_found(tmp_path: Path) -> None:
+    source = (_RESOURCES / "sound" / "plain.py").read_text(encoding="utf-8")
+    source = source.replace(
+        "from transformers import Pipeline", "from transformers import Pipeline\n\nfrom .moving import move"
+    )
+    helper = "import torch\n\n\ndef move(inputs, is_far=False):\n    if is_far:\n"
+    write(
+        tmp_path,
+        {
+            "plain.py": source.replace("self.model(**model_inputs)", "self.model(**move(model_inputs))"),
+            "moving.py": f"{helper}        inputs = inputs.to(torch.float16).cuda()\n    return inputs\n",
+        },
+    )
+    checks = ("no-fixed-device", "no-fixed-dtype")
+    found = list(check_targets([ContractTarget(f"{tmp_path / 'plain.py'}:PlainPipeline")], only=checks))
+    places = {one.name: (one.outcome, one.location) for one in found}
+    assert places == dict.fromkeys(checks, ("fail", f"{tmp_path / 'moving.py'}:6"))
 
 
 @pytest.mark.slow
