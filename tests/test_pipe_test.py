@@ -166,3 +166,4 @@ def test_transformers_own_task_without_a_project(pipe: Pipe, folder: Path) -> No
     assert sum(name.startswith("architectures: ") for name in names) == 6
     ran = pipe("test", "text-classification", "--architectures", "brt")
     assert ran.code == 1 and "no architecture 'brt'" in ran.err and "bert" in ran.err
+    assert "done" not in ran.err  # nothing ran before

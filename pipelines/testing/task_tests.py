@@ -108,6 +108,9 @@ def run_tests(tasks: Sequence[str], project: Project | None, options: TestOption
     """
     files = {task: file for task in tasks if (file := test_file(project, task)) is not None}
     targets = [_contract_target(task, project, options) for task in tasks]
+    if options.architectures not in (None, "all", "sample"):  # a slip is told before anything runs
+        for target in targets:
+            _architectures(target, options.architectures)
     pytest = _Pytest(project, files, options) if project is not None and files else None
     try:
         yield from check_targets(targets, only=options.checks)
@@ -240,20 +243,15 @@ def _compared(text: str) -> tuple[str, str]:
 
 def _run_architectures(target: ContractTarget, wanted: str) -> Iterator[CheckResult]:
     """Run a task on tiny models, each in a fork with a time limit."""
-    from pipesmith.pipelines.targets import LoadOptions
     from pipesmith.pipelines.testing.contract.isolation import Ended, Job, run_isolated
-    from pipesmith.pipelines.testing.contract.targets import unloaded
     from pipesmith.pipelines.testing.contract.worker import warm_up
 
     warm_up()
-    subject, found = unloaded(target.name, LoadOptions(**target.options, notify=lambda text: None))
-    classes = found.entry.pt_model
-    if not classes:
+    subject, entry, chosen = _architectures(target, wanted)
+    if not chosen:
         yield _architecture(target.name, ARCHITECTURES, "not applicable", f"{target.name} names no model class")
         return
-    names = {name: one for one in reversed(classes) for name in _architecture_names(one, found.entry)}
-    chosen = _chosen(sorted(names), wanted, target.name)
-    jobs = [Job(name, _job_of(found.entry, names[name], name, subject, target), _ARCHITECTURE_LIMIT) for name in chosen]
+    jobs = [Job(name, _job_of(entry, one, name, subject, target), _ARCHITECTURE_LIMIT) for name, one in chosen.items()]
     done = set()
     for name, event in run_isolated(jobs, together=os.cpu_count() or 1):
         if not isinstance(event, Ended):
@@ -263,6 +261,22 @@ def _run_architectures(target: ContractTarget, wanted: str) -> Iterator[CheckRes
         elif name not in done:
             how = event.how or (event.error.strip().splitlines() or ["it ends the process"])[-1]
             yield _architecture(target.name, f"{ARCHITECTURES}: {name}", "fail", how, event.seconds)
+
+
+def _architectures(target: ContractTarget, wanted: str) -> tuple[Any, PipelineEntry, dict[str, Any]]:
+    """Return the subject, its entry, and the architectures that are to be run, each with its model class.
+
+    Raises:
+        ContractError: there is none of that name.
+    """
+    from pipesmith.pipelines.targets import LoadOptions
+    from pipesmith.pipelines.testing.contract.targets import unloaded
+
+    subject, found = unloaded(target.name, LoadOptions(**target.options, notify=lambda text: None))
+    classes = found.entry.pt_model
+    names = {name: one for one in reversed(classes or ()) for name in _architecture_names(one, found.entry)}
+    chosen = _chosen(sorted(names), wanted, target.name) if classes else []
+    return subject, found.entry, {name: names[name] for name in chosen}
 
 
 def _architecture(task: str, name: str, outcome: Any, reason: str, seconds: float = 0.0) -> CheckResult:
