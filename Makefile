@@ -24,8 +24,9 @@ pytest: $(VENV)/.installed-dev
 	$(BIN)/python $(PYTEST) $(PYTEST_ARGS)
 
 # The second line: transformers 4.57 with TensorFlow, in an environment of its own.
+# Where both environments are there, each line loads what the other has pushed.
 test-4: $(VENV4)/.installed
-	$(VENV4)/bin/python $(PYTEST) -m both_lines $(PYTEST_ARGS)
+	PIPESMITH_OTHER_LINE=$(abspath $(wildcard $(BIN)/python)) $(VENV4)/bin/python $(PYTEST) -m both_lines $(PYTEST_ARGS)
 
 $(VENV4)/.installed: pyproject.toml constraints-4.txt
 	$(PYTHON) -m venv $(VENV4)

@@ -86,15 +86,17 @@ def find_project(start: Path | None = None) -> Project | None:
         raise ProjectError(
             "The working directory does not exist any more.", hint="cd to a folder that does."
         ) from error
+    found: Project | None = None
     for folder in _folders(start):
         settings, is_pipesmith = _settings(folder / "pyproject.toml")
         if is_pipesmith:
-            return None
+            break
         if settings is not None:
-            return _project(folder, settings)
-        if _registers_tasks(folder / "pipelines" / "__init__.py"):
-            return Project(folder, folder / "pipelines")
-    return None
+            project = _project(folder, settings)  # from within src/acme: it may say where its registry lies
+            return project if found is None or project.pipelines.resolve() == found.pipelines else found
+        if found is None and _registers_tasks(folder / "pipelines" / "__init__.py"):
+            found = Project(folder, folder / "pipelines")
+    return found
 
 
 def _folders(start: Path) -> list[Path]:

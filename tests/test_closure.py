@@ -279,6 +279,33 @@ def test_what_cannot_be_published_is_refused_with_its_line(tmp_path: Path, name:
     assert re.search(r"\.py:\d+ ", caught.value.message)
 
 
+@pytest.mark.parametrize("with_project", [True, False])
+def test_package_imports_itself_by_its_name(tmp_path: Path, with_project: bool) -> None:
+    files = {
+        "src/acme/__init__.py": "",
+        "src/acme/pipelines/__init__.py": "",
+        "src/acme/pipelines/text/__init__.py": "",
+        "src/acme/pipelines/text/one.py": "from acme.net.layers import A\nimport acme.net.layers as layers\n",
+        "src/acme/net/__init__.py": "",
+        "src/acme/net/layers.py": "A = 1\n",
+    }
+    if with_project:
+        files["pyproject.toml"] = "[tool.pipe]\npipelines = 'src/acme/pipelines'\n"
+        files["src/acme/pipelines/__init__.py"] = ROOT["pipelines/__init__.py"]
+    write(tmp_path, files)
+    closure = import_closure([tmp_path / "src/acme/pipelines/text/one.py"])
+    assert set(closure.files) == {"one.py", "net_layers.py"} and not closure.requirements
+    assert "from .net_layers import A" in closure.files["one.py"]
+
+
+def test_code_that_a_checkpoint_brings_stays_as_it_is(tmp_path: Path) -> None:
+    brought = {"model/modeling.py": "from .blocks import B\n", "model/blocks.py": "B = 1\n"}
+    write(tmp_path, {**ROOT, "pipelines/one.py": "A = 1\n"})
+    elsewhere = write(tmp_path.parent / f"{tmp_path.name}-elsewhere", brought)
+    closure = import_closure([tmp_path / "pipelines/one.py", elsewhere / "model/modeling.py"])
+    assert closure.files == {"one.py": "A = 1\n", "modeling.py": brought["model/modeling.py"], "blocks.py": "B = 1\n"}
+
+
 def test_several_files_share_one_closure(tmp_path: Path) -> None:
     files = {
         "pipelines/one.py": "from .shared.base import B\n",

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from support import LENGTH_ENTRY, LENGTH_PIPELINE, Ran, write
 
+from pipesmith.pipelines.project import find_project
+
 Pipe = Callable[..., Ran]
 pytestmark = pytest.mark.both_lines
 ROOT = Path(__file__).parent.parent
@@ -29,6 +31,24 @@ def test_project_is_found_from_a_folder_below(pipe: Pipe, project: Path, monkeyp
     task = listed(pipe)["length"]
     assert task["origin"] == "project"
     assert task["place"] == f"{project / 'pipelines' / '__init__.py'}:3"
+
+
+def test_moved_pipelines_are_the_outer_projects_from_within_too(
+    pipe: Pipe, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = {
+        "pyproject.toml": "[tool.pipe]\npipelines = 'src/acme/pipelines'\n[tool.pipe.tasks.length]\nmodel = 'mine'\n",
+        "src/acme/pipelines/__init__.py": LENGTH_ENTRY,
+        "src/acme/pipelines/length.py": LENGTH_PIPELINE,
+        "inner/pipelines/__init__.py": LENGTH_ENTRY,
+        "inner/pipelines/length.py": LENGTH_PIPELINE,
+    }
+    write(folder, files)
+    for below, root in (("src/acme", folder), ("src/acme/pipelines", folder), ("inner", folder / "inner")):
+        monkeypatch.chdir(folder / below)
+        project = find_project()
+        assert project is not None and project.root == root
+        assert bool(project.tasks) is (root == folder)
 
 
 def test_settings_move_the_pipelines(pipe: Pipe, folder: Path) -> None:

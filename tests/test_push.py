@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
 import sys
+import sysconfig
 import time
 import urllib.error
 import urllib.request
@@ -84,7 +86,7 @@ def test_pushed_once_and_loaded_anywhere(
     commands: Callable[..., list[Ran]], hub: Hub, hub_python: Python, folder: Path
 ) -> None:
     write(folder, TWO_TASKS)
-    (pushed,) = commands(["push", "alice/demo", "--model", "tiny", "--private", "--license", "mit"])
+    (pushed,) = commands(["push", "alice/demo", "--model", "tiny", "--private", "--license", "mit", "--tag", "v1"])
     assert pushed.code == 0, pushed.err
     head, _ = hub.commits("alice/demo")
     files = hub.files("alice/demo")
@@ -97,6 +99,7 @@ def test_pushed_once_and_loaded_anywhere(
         "width": "length.LengthPipeline",
     }
     card = files["README.md"].decode()
+    assert """pipeline('length', model="alice/demo", revision="v1", trust_remote_code=True)""" in card
     assert "license: mit" in card and "pipeline_tag: text-classification" in card and "`top_k`" in card
     assert "Random weights" in card and repr(example_of(files)["inputs"]) in card
     assert b"PyYAML" in files["requirements.txt"] and "pip install transformers torch PyYAML" in card
@@ -220,6 +223,7 @@ class OwnModel(PreTrainedModel):
     def forward(self, input_ids, **kwargs):
         return SequenceClassifierOutput(logits=self.layer(self.embed(input_ids).mean(1)))
 """
+LAYERS = "from torch import nn\n\n\ndef layer(size):\n    return nn.Linear(size, 2)\n"
 
 
 @pytest.mark.both_lines
@@ -239,7 +243,7 @@ def test_model_class_of_the_users_own(pipe: Pipe, folder: Path, tiny_checkpoint:
             + "\n\nAutoConfig.register('own-model', own.OwnConfig, exist_ok=True)\n"
             + "AutoModel.register(own.OwnConfig, own.OwnModel, exist_ok=True)\n",
             "pipelines/own.py": MODEL,
-            "pipelines/layers.py": "from torch import nn\n\n\ndef layer(size):\n    return nn.Linear(size, 2)\n",
+            "pipelines/layers.py": LAYERS,
         },
     )
     own = load_module(folder / "pipelines" / "own.py")
@@ -251,6 +255,23 @@ def test_model_class_of_the_users_own(pipe: Pipe, folder: Path, tiny_checkpoint:
     assert config["auto_map"] == {"AutoConfig": "own.OwnConfig", "AutoModel": "own.OwnModel"}
     assert config["custom_pipelines"]["length"]["pt"] == ["AutoModel"]
     assert {"length.py", "own.py", "layers.py"} <= {path.name for path in (folder / "out").iterdir()}
+    card = (folder / "out" / "README.md").read_text()
+    assert "https://huggingface.co/me/own/commits/main" in card and 'revision="' not in card.split("```")[1]
+    # A checkpoint that brings such a class, for a task that knows nothing of it.
+    brought = {"brought.py": MODEL.replace("own-model", "brought-model"), "layers.py": LAYERS}
+    write(folder / "model", {**brought, "../mine/length.py": LENGTH_PIPELINE})
+    auto_map = {"AutoConfig": "brought.OwnConfig", "AutoModel": "brought.OwnModel"}
+    config = json.loads((folder / "model" / "config.json").read_text())
+    config |= {"model_type": "brought-model", "auto_map": auto_map}
+    (folder / "model" / "config.json").write_text(json.dumps(config))
+    push = ["push", "me/own", "--model", "model", "--task", "mine/length.py:LengthPipeline", "--pt-model", "AutoModel"]
+    refused(pipe(*push, "--output-dir", "second"), "brought.py", "--trust-remote-code")
+    ran = pipe(*push, "--output-dir", "second", "--trust-remote-code")
+    assert ran.code == 0, ran.err
+    assert json.loads((folder / "second" / "config.json").read_text())["auto_map"] == auto_map
+    published = {path.name: path.read_text() for path in (folder / "second").glob("*.py")}
+    assert set(published) == {"length.py", *brought}
+    assert published["brought.py"] == (folder / "model" / "brought.py").read_text()
 
 
 @pytest.mark.both_lines
@@ -318,6 +339,41 @@ def test_what_the_other_line_published_loads_here(tmp_path: Path, tiny_checkpoin
     shutil.copytree(RESOURCES / "published" / ("four" if _is_five() else "five"), folder)
     shutil.copyfile(tiny_checkpoint / "model.safetensors", folder / "model.safetensors")
     prove(str(folder), read_examples(folder / "example.json"))
+
+
+@pytest.mark.both_lines
+def test_files_of_an_example_are_published_each_by_its_own_name(folder: Path) -> None:
+    from transformers import Pipeline
+
+    from pipesmith.pipelines.publishing.example import example_inputs
+
+    write(folder, {"a/cat.png": "one", "b/cat.png": "two", "notes.txt": "three", "out/config.json": "{}"})
+    given = json.dumps({"left": "a/cat.png", "right": "b/cat.png", "text": "notes.txt"})
+    inputs = example_inputs(given, "text", folder / "out", Pipeline)
+    assert inputs["text"] == "notes.txt"  # of a task for texts it is one
+    read = [(folder / "out" / inputs[key]["file"]).read_text() for key in ("left", "right")]
+    assert read == ["one", "two"]
+
+
+@pytest.mark.both_lines
+@pytest.mark.skipif(not os.environ.get("PIPESMITH_OTHER_LINE"), reason="`make test-4` names the other environment")
+@pytest.mark.parametrize("publisher", ["this", "other"])
+def test_pushed_on_one_line_and_loaded_on_the_other(hub: Hub, folder: Path, publisher: str) -> None:
+    pythons = [sys.executable, os.environ["PIPESMITH_OTHER_LINE"]]
+    pusher, loader = pythons if publisher == "this" else reversed(pythons)
+    write(folder, TWO_TASKS)
+    environment = {**os.environ, **hub.environment(folder / "home"), "USE_TF": "0"}
+    push = [str(Path(pusher).with_name("pipe")), "push", "alice/demo", "--model", "tiny"]
+    subprocess.run(push, cwd=folder, env=environment, check=True)
+    published = example_of(hub.files("alice/demo"))
+    script = STRANGER.format(arguments="'length', model='alice/demo'", text=published["inputs"])
+    script += "import json, transformers\nprint(json.dumps([transformers.__version__, result]))"
+    environment |= hub.environment(folder / "strangers") | {"HF_MODULES_CACHE": str(folder / "modules")}
+    done = subprocess.run([loader, "-c", script], cwd="/", env=environment, check=True, capture_output=True, text=True)
+    version, found = json.loads(done.stdout.splitlines()[-1])
+    assert f"transformers {version}" not in hub.files("alice/demo")["README.md"].decode()
+    assert found["length"] == published["output"]["length"]
+    assert found["scores"] == pytest.approx(published["output"]["scores"], abs=1e-5)
 
 
 # ---- Bad input --------------------------------------------------------------------------------------------------
@@ -397,10 +453,10 @@ def test_damaged_download_is_noticed(commands: Callable[..., list[Ran]], hub: Hu
 # ---- A Space ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.both_lines
 def test_space_starts_and_answers(folder: Path, tiny_checkpoint: Path) -> None:
     """Its app.py on loopback, with the folder of a pipeline in the place of the repository."""
-    pytest.importorskip("gradio")
     from pipesmith.pipelines import pipeline
     from pipesmith.pipelines.publishing.space import write_space
     from pipesmith.pipelines.signature import read_signature
@@ -411,12 +467,12 @@ def test_space_starts_and_answers(folder: Path, tiny_checkpoint: Path) -> None:
     signature = read_signature(ClassReference("LengthPipeline", file))
     write_space(folder / "space", str(folder / "model"), "length", "text", signature, example="Some words.")
     assert "sdk: gradio" in (folder / "space" / "README.md").read_text()
+    python = _with_gradio(folder / "environment", (folder / "space" / "README.md").read_text())
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     environment = {"GRADIO_SERVER_PORT": str(port), "GRADIO_ANALYTICS_ENABLED": "False", "NO_PROXY": "127.0.0.1"}
-    command = [sys.executable, "app.py"]
-    process = subprocess.Popen(command, cwd=folder / "space", env={**os.environ, **environment})
+    process = subprocess.Popen([python, "app.py"], cwd=folder / "space", env={**os.environ, **environment})
     try:
         call = f"http://127.0.0.1:{port}/gradio_api/call/run"
         body = json.dumps({"data": ["Some words.", "pieces", 2, True]}).encode()
@@ -428,6 +484,18 @@ def test_space_starts_and_answers(folder: Path, tiny_checkpoint: Path) -> None:
         process.wait()
     (result,) = json.loads(answer.split("data: ", 1)[1].splitlines()[0])
     assert result["result"]["length"].endswith("PIECES") and len(result["result"]["scores"]) == 2
+
+
+def _with_gradio(folder: Path, readme: str) -> str:
+    """Make an environment for a Space, as the Hub would: gradio wants older libraries than constraints.txt names."""
+    subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+    (packages,) = folder.glob("lib/*/site-packages")
+    (packages / "this.pth").write_text(f"{sysconfig.get_path('purelib')}\n")  # torch and transformers are here
+    named = re.search(r"sdk_version: (\S+)", readme)
+    wanted = f"gradio=={named[1]}" if named else "gradio>=5"
+    python = str(folder / "bin" / "python")
+    subprocess.run([python, "-m", "pip", "install", "--quiet", wanted], check=True)
+    return python
 
 
 def _opened(request: urllib.request.Request, process: subprocess.Popen[bytes]) -> str:

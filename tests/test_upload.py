@@ -100,6 +100,48 @@ def test_killed_before_the_commit_and_repeated(hub: Hub, upload: Python, content
     assert len(hub.seen("PUT")) == 1
 
 
+# Where `pipe push` is killed, and how many commits the repository has by then: an empty one has one.
+KILLED = {
+    "before anything is sent": ("POST", "*/preupload/*", "before", 1),
+    "half-way through the weights": ("PUT", "*", "before", 1),
+    "after the weights": ("PUT", "*", "call", 1),
+    "before the commit": ("POST", "*/commit/*", "before", 1),
+    "after the commit": ("POST", "*/commit/*", "call", 2),
+    "while it is loaded back": ("GET", "*/resolve/*/model.safetensors", "before", 2),
+}
+# Weights that no buffer of the network holds, 19 MB.
+WEIGHTS = """
+from transformers import AutoTokenizer, BertConfig, BertForSequenceClassification
+sizes = dict(hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32)
+BertForSequenceClassification(BertConfig(vocab_size=150_000, **sizes)).save_pretrained({folder!r})
+AutoTokenizer.from_pretrained({tiny!r}).save_pretrained({folder!r})
+result = None
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", KILLED)
+def test_pipe_push_is_killed_and_repeated(
+    hub: Hub, hub_python: Python, project: Path, tiny_checkpoint: Path, moment: str
+) -> None:
+    """The real command, ended by SIGKILL."""
+    hub_python(WEIGHTS.format(folder=str(project / "model"), tiny=str(tiny_checkpoint)))
+    command = [str(Path(sys.executable).with_name("pipe")), "push", "alice/demo", "--model", "model"]
+    environment = {**os.environ, **hub.environment(project / "home")}
+    process = subprocess.Popen(command, cwd=project, env=environment, stderr=subprocess.PIPE, text=True)
+    method, path, when, commits = KILLED[moment]
+    kill: Any = {when: process.kill}
+    fault = hub.fail(method, path, **kill)
+    _, said = process.communicate(timeout=300)
+    assert fault.hits and process.returncode == -9, said
+    assert len(hub.commits("alice/demo")) == commits
+    subprocess.run(command, cwd=project, env=environment, check=True, timeout=300)
+    assert len(hub.commits("alice/demo")) == 2
+    assert [seen.status for seen in hub.seen("PUT") if seen.status] == [200]
+    script = "from transformers import pipeline\nresult = pipeline(model='alice/demo', trust_remote_code=True)('word')"
+    assert hub_python(script, PYTHONPATH="")["length"]
+
+
 def test_somebody_elses_commit_is_not_written_over(hub: Hub, upload: Python) -> None:
     hub.create("alice/demo", {"config.json": "[]"})
     hub.fail("POST", "*/preupload/*", call=lambda: hub.commit("alice/demo", {"config.json": "[1]"}))

@@ -2,58 +2,28 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from pipesmith.cli import options, output, quiet
+from pipesmith.cli import options, output, push_options, quiet
 from pipesmith.cli.run_options import AllowPickleOpt, PtModelOpt, TrustOpt
-
-UPLOAD = "The upload"
 
 
 def push(
     repo: Annotated[str, typer.Argument(metavar="USER/REPO", help="The repository; it is made if need be.")],
-    task: Annotated[
-        list[str] | None,
-        typer.Option("--task", metavar="TASK", help="A task, or file.py:Class; several share the model."),
-    ] = None,
-    example: Annotated[
-        str | None,
-        typer.Option("--example", metavar="INPUT", help="What the card shows: a text, a file, or a JSON object."),
-    ] = None,
-    license: Annotated[
-        str | None, typer.Option("--license", metavar="NAME", help="As the Hub names it: apache-2.0, mit, ...")
-    ] = None,
-    output_dir: Annotated[
-        Path | None, typer.Option("--output-dir", metavar="DIR", help="Write the folder here, and upload nothing.")
-    ] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show what would change, and upload nothing.", show_default=False)
-    ] = False,
-    skip_tests: Annotated[
-        bool, typer.Option("--skip-tests", help="Publish what breaks the contract of pipelines.", show_default=False)
-    ] = False,
-    private: Annotated[
-        bool, typer.Option("--private", help="Make a new repository private.", rich_help_panel=UPLOAD)
-    ] = False,
-    create_pr: Annotated[
-        bool, typer.Option("--create-pr", help="Open a pull request instead.", rich_help_panel=UPLOAD)
-    ] = False,
-    revision: Annotated[
-        str | None,
-        typer.Option("--revision", metavar="BRANCH", help="Commit to this branch.", rich_help_panel=UPLOAD),
-    ] = None,
-    message: Annotated[
-        str | None, typer.Option("--message", metavar="TEXT", help="Of the commit.", rich_help_panel=UPLOAD)
-    ] = None,
-    tag: Annotated[
-        str | None, typer.Option("--tag", metavar="TAG", help="Tag the commit.", rich_help_panel=UPLOAD)
-    ] = None,
-    space: Annotated[
-        bool, typer.Option("--space", help="Make a Space of this name that runs it.", rich_help_panel=UPLOAD)
-    ] = False,
+    task: push_options.TaskOpt = None,
+    example: push_options.ExampleOpt = None,
+    license: push_options.LicenseOpt = None,
+    output_dir: push_options.OutputDirOpt = None,
+    dry_run: push_options.DryRunOpt = False,
+    skip_tests: push_options.SkipTestsOpt = False,
+    private: push_options.PrivateOpt = False,
+    create_pr: push_options.CreatePrOpt = False,
+    revision: push_options.BranchOpt = None,
+    message: push_options.MessageOpt = None,
+    tag: push_options.TagOpt = None,
+    space: push_options.SpaceOpt = False,
     token: options.TokenOpt = None,
     model: options.ModelOpt = None,
     pt_model: PtModelOpt = None,

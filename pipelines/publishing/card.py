@@ -109,6 +109,7 @@ def _template(facts: CardFacts) -> str:
         tasks=facts.saved.tasks,
         code=facts.saved.code,
         tag=facts.tag,
+        history=f"https://huggingface.co/{facts.repo_id}/commits/main",
         packages=["transformers", "torch", *needed],
         requirements=needed,
         tables=_tables(facts.signatures),
@@ -152,8 +153,9 @@ def _example(facts: CardFacts) -> Mapping[str, Any]:
     sound = example.inputs.get("sound") if isinstance(example.inputs, dict) else None
     given = [inputs, *(f"{name}={value!r}" for name, value in example.parameters.items())]
     shown = pprint.pformat(_rounded(example.output), width=100, compact=True, sort_dicts=False).splitlines()
+    pinned = [f'revision="{facts.tag}"'] if facts.tag else []
     return {
-        "arguments": ", ".join([*task, f'model="{facts.repo_id}"']),
+        "arguments": ", ".join([*task, f'model="{facts.repo_id}"', *pinned]),
         "call": f"pipe({', '.join(given)})",
         "sound": f"hf_hub_download({facts.repo_id!r}, {sound!r})" if sound else None,
         "needs_file": bool(sound) or "hf_hub_download(" in inputs,

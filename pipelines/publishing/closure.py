@@ -54,14 +54,13 @@ def import_closure(files: Sequence[Path]) -> Closure:
         PipelineLoadError: a file cannot be read, or does not parse.
     """
     files = [file.parent.resolve() / file.name for file in files]  # in the Hub's cache files are links to blobs
-    scope = _scope(files[0])
     imports: dict[Path, list[Imported]] = {}
-    waiting = list(reversed(files))
+    waiting = [(file, _scope(file)) for file in reversed(files)]
     while waiting:
-        file = waiting.pop()
+        file, scope = waiting.pop()
         if file not in imports:
             imports[file] = read_imports(file, scope)
-            waiting += reversed([needed for one in imports[file] for needed in one.files])
+            waiting += reversed([(needed, scope) for one in imports[file] for needed in one.files])
     names = _flat_names(files, imports)
     texts = {names[file]: rewritten(file, found, names) for file, found in imports.items()}
     for file in files:
@@ -96,9 +95,11 @@ def _flat_names(files: Sequence[Path], imports: Iterable[Path]) -> dict[Path, st
     taken: set[str] = set()
     for file in dict.fromkeys([*files, *imports]):
         whole = file.parent if file.name == "__init__.py" else file.with_suffix("")
-        around = files[0].parent
-        if file in files or around not in file.parents:
-            parts = (whole.name,) if file in files else _from_common_folder(whole, around)
+        around = next((root.parent for root in files if root.parent in file.parents), None)
+        if file in files:
+            parts: tuple[str, ...] = (whole.name,)
+        elif around is None:
+            parts = _from_common_folder(whole, files[0].parent)
         else:
             parts = whole.relative_to(around).parts or (whole.name,)
         name = base = "_".join(parts)

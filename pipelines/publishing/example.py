@@ -6,6 +6,7 @@ The example stands in the card with its real output, and in `example.json`, whic
 from __future__ import annotations
 
 import json
+import mimetypes
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -76,14 +77,21 @@ def _copied(value: Any, kind: str, folder: Path) -> Any:
         return {key: _copied(item, kind, folder) for key, item in value.items()}
     if isinstance(value, list):
         return [_copied(item, kind, folder) for item in value]
-    if not isinstance(value, str) or len(value) > 1000 or kind == "text":
+    if not isinstance(value, str) or len(value) > 1000 or (kind == "text" and not _is_media(value)):
         return value
     file = Path(value).expanduser()
     if not file.is_file():
         return value
-    name = f"example-{file.name}"
+    name, count = f"example-{file.name}", 2
+    while (folder / name).exists():
+        name, count = f"example-{count}-{file.name}", count + 1
     shutil.copyfile(file, folder / name)
     return {"file": name}
+
+
+def _is_media(name: str) -> bool:
+    """Tell whether a name is that of a picture, a sound or a video: no text ends like that."""
+    return (mimetypes.guess_type(name)[0] or "").partition("/")[0] in ("image", "audio", "video")
 
 
 def _made(kind: str, folder: Path) -> Any:

@@ -129,19 +129,19 @@ class _Code:
 
     def __init__(self, pipe: Any, entries: Sequence[PipelineEntry]) -> None:
         self._entries = [entry for entry in entries if not _is_of_transformers(_class_of(entry, pipe))]
-        self._sources = {entry.task: _source_of(_class_of(entry, pipe)) for entry in self._entries}
+        self._sources = {entry.task: _source_of(_class_of(entry, pipe), pipe) for entry in self._entries}
         # The parts with classes of their own: configuration file, Auto class -> file, class.
         self._parts: list[tuple[str, str, Path, str, Any]] = []
         model_class, config_class = type(pipe.model), type(pipe.model.config)
         if not _is_of_transformers(model_class):
             for auto_class in _auto_classes(model_class, entries):
-                self._parts.append(("config.json", auto_class, *_source_of(model_class), None))
+                self._parts.append(("config.json", auto_class, *_source_of(model_class, pipe), None))
         if not _is_of_transformers(config_class):
-            self._parts.append(("config.json", "AutoConfig", *_source_of(config_class), None))
+            self._parts.append(("config.json", "AutoConfig", *_source_of(config_class, pipe), None))
         for name, (auto_class, config) in _PARTS.items():
             part = getattr(pipe, name, None)
             if part is not None and not _is_of_transformers(type(part)):
-                self._parts.append((config, auto_class, *_source_of(type(part)), part))
+                self._parts.append((config, auto_class, *_source_of(type(part), pipe), part))
         roots = dict.fromkeys(
             [*(file for file, _ in self._sources.values()), *(file for _, _, file, _, _ in self._parts)]
         )
@@ -203,8 +203,11 @@ def _is_of_transformers(found: Any) -> bool:
     return isinstance(found, type) and found.__module__.partition(".")[0] in ("transformers", "tokenizers", "torch")
 
 
-def _source_of(found: Any) -> tuple[Path, str]:
-    """Return the file that defines a class, and the class's name there."""
+def _source_of(found: Any, pipe: Any) -> tuple[Path, str]:
+    """Return the file that defines a class, and the class's name there.
+
+    Of code that the model's folder brings, transformers runs copies, one for each part: the file is the folder's.
+    """
     if isinstance(found, ClassReference):
         assert found.file is not None
         return found.file, found.name
@@ -222,6 +225,10 @@ def _source_of(found: Any) -> tuple[Path, str]:
         )
     if file is None or not file.endswith(".py"):
         raise PublishError(f"The source of {found.__name__} ({found.__module__}) was not found.")
+    brought = Path(str(pipe.model.name_or_path)) / Path(file).name
+    is_copy = found.__module__.startswith("transformers_modules.") and brought.is_file()
+    if is_copy and brought.read_bytes() == Path(file).read_bytes():
+        return brought.absolute(), found.__name__
     return Path(file).absolute(), found.__name__
 
 

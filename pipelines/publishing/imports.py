@@ -69,10 +69,11 @@ class Scope:
 
     def owns(self, path: Path) -> bool:
         """Tell whether a file is the user's own, and not installed within the project."""
-        root = self.project or self.top
-        if root not in path.parents and self.top not in path.parents:
+        around = (path, *path.parents)
+        root = self.top if self.top in around else self.project
+        if root not in around:
             return False
-        inside = path.relative_to(self.top if self.top in path.parents else root).parts
+        inside = path.relative_to(root).parts
         return "site-packages" not in inside and "dist-packages" not in inside
 
     def is_registry(self, file: Path) -> bool:

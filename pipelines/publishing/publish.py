@@ -6,30 +6,29 @@ Each step is a file of its own beside this one.
 from __future__ import annotations
 
 import difflib
-import json
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
-from pipesmith.pipelines import compat
-from pipesmith.pipelines.checkpoint import tasks_of_models
-from pipesmith.pipelines.declarations import transformers_declarations
-from pipesmith.pipelines.engine.openmp import release_threads
 from pipesmith.pipelines.entries import PipelineEntry
-from pipesmith.pipelines.errors import PublishError
+from pipesmith.pipelines.errors import PipeError, PublishError
 from pipesmith.pipelines.hub import hub_error, is_repo_id, retried
-from pipesmith.pipelines.listing import list_tasks
-from pipesmith.pipelines.loading import load
-from pipesmith.pipelines.plain import to_plain
 from pipesmith.pipelines.project import Project
 from pipesmith.pipelines.publishing.card import CardFacts, license_of, render_card
-from pipesmith.pipelines.publishing.example import Example, example_inputs, with_paths, write_examples
-from pipesmith.pipelines.publishing.folder import SavedPipeline, save_missing_parts, save_pipeline
-from pipesmith.pipelines.publishing.proof import prove
+from pipesmith.pipelines.publishing.content import prove_content, write_content
+from pipesmith.pipelines.publishing.example import Example
+from pipesmith.pipelines.publishing.folder import SavedPipeline
 from pipesmith.pipelines.publishing.remote import Remote, read_remote, require_writer
 from pipesmith.pipelines.publishing.space import write_space
+from pipesmith.pipelines.publishing.tasks import (
+    model_of,
+    only_task,
+    pipeline_tag,
+    refuse_to_drop,
+    signature_of,
+    target_of,
+)
 from pipesmith.pipelines.publishing.upload import (
     Change,
     Destination,
@@ -40,15 +39,9 @@ from pipesmith.pipelines.publishing.upload import (
 )
 from pipesmith.pipelines.publishing.verify import verify
 from pipesmith.pipelines.registry import entries_of_class
-from pipesmith.pipelines.signature import Signature, read_signature
-from pipesmith.pipelines.source import ClassReference
-from pipesmith.pipelines.targets import LoadOptions, Target, entry_of_transformers_class, model_names, resolve
-from pipesmith.pipelines.testing.contract import check_pipeline
-from pipesmith.pipelines.user_code import describe, user_frame
+from pipesmith.pipelines.targets import LoadOptions, Target
 
 _CARD = "README.md"
-# Checks of the contract that take a second, and that transformers' own classes never fail for those who inherit.
-_QUICK_CHECKS = ("four-methods", "routes-parameters", "no-state")
 
 
 @dataclass(frozen=True)
@@ -154,20 +147,22 @@ def push(
             f"{options.output_dir} is there already, and not empty.",
             hint=f"rm -r {options.output_dir}, or name another.",
         )
-    targets = [_target(name, loading, project) for name in options.tasks or (_only_task(project),)]
+    targets = [target_of(name, loading, project) for name in options.tasks or (only_task(project),)]
     target = targets[0]
     entries = list({entry.task: entry for one in targets for entry in entries_of_class(one.entry)}.values())
-    _refuse_to_drop(remote, entries, destination)
+    refuse_to_drop(repo_id, _remote_text(remote, "config.json", destination), entries)
     with _staging(options.output_dir) as staging:
         folder = Path(staging) / "folder"
         step(f"Loading {target.entry.task}")
-        saved, examples = _stage(target, entries, options, loading, project, folder)
-        before = _remote_text(remote, _CARD, destination) or _card_of(_model(target, loading))
+        saved, examples = write_content(
+            target, entries, loading, project, folder, example=options.example, skip_tests=options.skip_tests
+        )
+        before = _remote_text(remote, _CARD, destination) or _card_of(model_of(target, loading))
         facts = _card_facts(destination, options, loading, target, entries, saved, examples[0], before)
         card = render_card(facts, before)
         (folder / _CARD).write_text(card, encoding="utf-8")
         step("Loading it in a fresh process with plain transformers")
-        _prove(folder, examples, saved)
+        prove_content(folder, examples, saved)
         changes = compare(folder, remote)
         done = Push(repo_id, saved.tasks, changes, _diff(before, card))
         if options.output_dir is not None:
@@ -184,7 +179,7 @@ def push(
     try:
         loading = LoadOptions(access=access)
         verify(repo_id, published.commit, loading, is_own=True, examples=examples, absent=saved.packages)
-    except PublishError as error:
+    except PipeError as error:
         raise PublishError(f"It is uploaded as {published.commit}, but: {error.message}", hint=error.hint) from error
     if not options.space:
         return replace(done, published=published)
@@ -212,7 +207,7 @@ def _push_space(
             destination.repo_id,
             target.entry.task,
             target.entry.type,
-            _signature(target.entry),
+            signature_of(target.entry),
             saved.requirements,
             revision=published.commit,
             example=example.inputs,
@@ -228,144 +223,6 @@ def _staging(output_dir: Path | None) -> tempfile.TemporaryDirectory[str]:
     parent = output_dir.absolute().parent
     parent.mkdir(parents=True, exist_ok=True)
     return tempfile.TemporaryDirectory(prefix=f".{output_dir.name}-", suffix=".part", dir=parent)
-
-
-def _target(name: str, loading: LoadOptions, project: Project | None) -> Target:
-    target = resolve(name, loading, project, to_run=True)
-    entry = target.entry
-    if entry.origin == "transformers":
-        raise PublishError(
-            f"{entry.task} is transformers' own: whoever has transformers has its code.",
-            hint="Upload the checkpoint alone: hf upload user/repo FOLDER",
-        )
-    if loading.model is None and target.model is None:
-        raise PublishError(
-            f"{entry.task} has no model to be published with.",
-            hint=f"Give --model FOLDER, user/repo or tiny, or its entry a default={{...}} ({entry.place}).",
-        )
-    return target
-
-
-def _only_task(project: Project | None) -> str:
-    """Name the project's task, if all of its tasks are of one class."""
-    if project is None:
-        raise PublishError(
-            "There is no project here.", hint="Name what to publish: --task TASK or --task file.py:Class"
-        )
-    own = [task for task in list_tasks(project)[0] if task.entry.origin == "project"]
-    if not own:
-        raise PublishError(f"{project.registry_file} registers no task.", hint="pipe new-task, or --task file.py:Class")
-    if len({str(task.entry.pipeline_class) for task in own}) > 1:
-        names = ", ".join(task.entry.task for task in own)
-        raise PublishError(
-            f"The project has the tasks {names}.",
-            hint=f"Name one: --task {own[0].entry.task}, or several that run on one model.",
-        )
-    return own[0].entry.task
-
-
-def _refuse_to_drop(remote: Remote, entries: Sequence[PipelineEntry], destination: Destination) -> None:
-    """Refuse to take away a task that the repository brings: config.json is written anew."""
-    try:
-        config = json.loads(_remote_text(remote, "config.json", destination) or "{}")
-    except ValueError:
-        return
-    there = config.get("custom_pipelines") if isinstance(config, dict) else None
-    names = {getattr(entry.pipeline_class, "name", "") for entry in entries}
-    for task, info in (there or {}).items():
-        impl = str(info.get("impl")) if isinstance(info, dict) else ""
-        if task not in [entry.task for entry in entries] and impl.rpartition(".")[2] not in names:
-            raise PublishError(
-                f"{remote.repo_id} brings the task {task} ({impl}) too, which this push would take away.",
-                hint=f"Publish both: --task {entries[0].task} --task {task}; or use a repository for each.",
-            )
-
-
-def _stage(
-    target: Target,
-    entries: Sequence[PipelineEntry],
-    options: PushOptions,
-    loading: LoadOptions,
-    project: Project | None,
-    folder: Path,
-) -> tuple[SavedPipeline, list[Example]]:
-    """Write the folder, and run an example of each task in this process."""
-    loading = replace(loading, device="cpu")
-    pipes = [load(target, loading)]
-    pipes += [load(replace(target, entry=entry, notes=()), replace(loading, notify=_nobody)) for entry in entries[1:]]
-    for pipe, entry in zip(pipes, entries):
-        if type(pipe).__module__.startswith("transformers."):
-            raise PublishError(
-                f"The class of {entry.task}, {type(pipe).__name__}, is transformers' own: it has that already.",
-                hint="Upload the checkpoint alone: hf upload user/repo FOLDER",
-            )
-    folder.mkdir()
-    try:
-        saved = save_pipeline(pipes[0], entries, folder)
-        for pipe in pipes[1:]:
-            save_missing_parts(pipe, pipes[0], folder)
-    except PublishError:
-        raise
-    except Exception as error:  # safetensors wraps a full disk in an error of its own
-        raise PublishError(
-            f"{target.entry.task} cannot be saved: {describe(error)}.{user_frame(error)}",
-            hint=f"Is there room where it is put together, {folder.parent}? TMPDIR names another place.",
-        ) from error
-    required = [str(one) for one in saved.requirements if not one.is_optional]
-    if required:
-        (folder / "requirements.txt").write_text("".join(f"{line}\n" for line in ["transformers", "torch", *required]))
-    inputs = example_inputs(options.example, target.entry.type, folder, type(pipes[0]))
-    examples = []
-    for pipe, entry in zip(pipes, entries):
-        settings = project.tasks.get(entry.task) if project else None
-        example = Example(entry.task, inputs, settings.parameters if settings else {})
-        examples.append(_run(pipe, example, folder))
-        if not options.skip_tests:  # the last that is done with it: the checks make generation brief
-            _check(pipe, example, folder)
-    write_examples(examples, folder)
-    return saved, examples
-
-
-def _nobody(text: str) -> None:
-    """Hear what was said of the first task already."""
-
-
-def _run(pipe: Any, example: Example, folder: Path) -> Example:
-    from transformers import set_seed
-
-    set_seed(0)
-    try:
-        output = to_plain(pipe(with_paths(example.inputs, folder), **example.parameters))
-    except Exception as error:  # a user's code raises what it likes
-        raise PublishError(
-            f"{example.task} fails on the example {example.inputs!r}: {describe(error)}.{user_frame(error)}",
-            hint="Name an input that it takes: --example TEXT, --example FILE or --example JSON",
-        ) from error
-    return replace(example, output=output, has_output=True)
-
-
-def _check(pipe: Any, example: Example, folder: Path) -> None:
-    """Refuse a pipeline that breaks the contract of pipelines, as far as it is quickly seen."""
-    release_threads()  # the checks are forks
-    inputs = [with_paths(example.inputs, folder)]
-    for result in check_pipeline(pipe, examples=inputs, parameters=example.parameters, only=_QUICK_CHECKS):
-        if result.outcome == "fail":
-            where = f" ({result.location})" if result.location else ""
-            raise PublishError(
-                f"{example.task} breaks the contract of pipelines, {result.name}: {result.reason.rstrip('.')}{where}.",
-                hint=f"{result.hint} To publish it as it is: --skip-tests",
-            )
-
-
-def _prove(folder: Path, examples: Sequence[Example], saved: SavedPipeline) -> None:
-    try:
-        prove(str(folder), examples, absent=saved.packages, code=saved.code)
-    except PublishError as error:
-        supplied = ", ".join(compat.used())
-        if supplied:  # pipe run supplies it, and a stranger's transformers does not
-            hint = f"Here pipesmith supplied what transformers 5 has no more: {supplied}. pipe doctor shows the lines."
-            raise PublishError(error.message, hint=hint) from error
-        raise
 
 
 def _remote_text(remote: Remote, name: str, destination: Destination) -> str | None:
@@ -388,10 +245,6 @@ def _card_of(model: str) -> str | None:
     return card.read_text(encoding="utf-8") if card.is_file() else None
 
 
-def _model(target: Target, loading: LoadOptions) -> str:
-    return loading.model or (target.model.model if target.model else "")
-
-
 def _card_facts(
     destination: Destination,
     options: PushOptions,
@@ -402,36 +255,20 @@ def _card_facts(
     example: Example,
     before: str | None,
 ) -> CardFacts:
-    model = _model(target, loading)
-    signatures = {entry.task: _signature(entry) for entry in entries}
+    model = model_of(target, loading)
+    signatures = {entry.task: signature_of(entry) for entry in entries}
     is_folder = Path(model).expanduser().exists()
     return CardFacts(
         destination.repo_id,
         saved,
         example,
         signatures,
-        pipeline_tag=_pipeline_tag(target.entry, signatures[target.entry.task]),
+        pipeline_tag=pipeline_tag(target.entry, signatures[target.entry.task]),
         base_model=model if is_repo_id(model) and not is_folder and model != destination.repo_id else None,
         license=options.license or license_of(before),
         tag=destination.tag,
         is_tiny=not is_folder and model.partition(":")[0] == "tiny",
     )
-
-
-def _signature(entry: PipelineEntry) -> Signature:
-    reference = entry.pipeline_class
-    assert isinstance(reference, ClassReference)  # a command's entries are read from source
-    return read_signature(reference)
-
-
-def _pipeline_tag(entry: PipelineEntry, signature: Signature) -> str | None:
-    """Return the task of transformers that comes nearest: the Hub knows no others."""
-    if entry.task in [other.task for other in transformers_declarations().entries]:
-        return entry.task
-    base = entry_of_transformers_class(signature.transformers_base)
-    if base is not None:
-        return base.task
-    return next(iter(tasks_of_models(model_names(entry.pt_model).split(", "))), None)
 
 
 def _diff(before: str | None, after: str) -> list[str]:

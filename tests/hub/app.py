@@ -39,6 +39,8 @@ class App:
         fault = hub.faults.take(request)
         if fault.drop == "request":
             return await self._cut(scope, receive)
+        if fault.before:
+            fault.before()
         body = await _read(receive)
         if body is None:
             return

@@ -28,6 +28,7 @@ class Fault:
         drop: cut the connection: "request" before the body is read; "answer" when the request has been carried out but
             before its answer; a number, after so many bytes of the answer's body.
         tamper: flip the bits of this byte of the answer's body.
+        before: run this before the request's body is read, e.g. to end who sends it.
         call: run this once the request has been carried out, before it is answered, e.g. to move a branch.
         hits: how often it happened.
     """
@@ -42,6 +43,7 @@ class Fault:
     rate: int | None = None
     drop: Literal["request", "answer"] | int | None = None
     tamper: int | None = None
+    before: Callable[[], Any] | None = None
     call: Callable[[], Any] | None = None
     hits: int = 0
 
