@@ -389,6 +389,7 @@ def test_what_cannot_be_pushed_is_refused_before_anything_is_loaded(
     hub.commit("alice/public", {"a.txt": "b"})
     custom = {"custom_pipelines": {"other": {"impl": "other.OtherPipeline"}}}
     hub.create("alice/other", {"config.json": json.dumps(custom)})
+    hub.create("alice/latin", {"README.md": "Größe".encode("latin-1")})
     from_before = hub.commits("alice/public")[1]
     hub.repo("alice/public").refs["refs/tags/v1"] = from_before
     reading = hub.token("alice", "read")
@@ -404,6 +405,7 @@ def test_what_cannot_be_pushed_is_refused_before_anything_is_loaded(
         (["alice/public", "--private"], ("public", "--private")),
         (["alice/public", "--tag", "v1"], ("v1",)),
         (["alice/other", "--model", "tiny"], ("other.OtherPipeline", "--task length --task other")),
+        (["alice/latin", "--model", "tiny"], ("README.md of alice/latin", "UTF-8")),
         (["alice/demo", "--task", "text-classification"], ("transformers' own",)),
         (["alice/demo", "--task", "lenght"], ("length",)),
         (["alice/demo"], ("length", "--model", "default=")),
@@ -420,7 +422,9 @@ def test_what_cannot_be_pushed_is_refused_before_anything_is_loaded(
 
 
 @pytest.mark.both_lines
-def test_wrong_model_failing_example_broken_contract_and_full_disk(pipe: Pipe, project: Path, folder: Path) -> None:
+def test_wrong_model_failing_example_broken_contract_and_full_disk(
+    pipe: Pipe, project: Path, folder: Path, tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     from pipesmith.pipelines.testing import tiny_model
 
     push = ["push", "me/demo", "--output-dir", "out"]
@@ -430,6 +434,10 @@ def test_wrong_model_failing_example_broken_contract_and_full_disk(pipe: Pipe, p
     broken = LENGTH_PIPELINE.replace('post["loud"] = loud', 'post["loudly"] = loud')
     file = write(folder, {"pipelines/loud.py": broken}) / "pipelines" / "loud.py"
     refused(pipe(*push, "--model", "tiny", "--task", file), "routes-parameters", "loudly", "loud.py:", "--skip-tests")
+    half = tmp_path_factory.mktemp("half")
+    shutil.copytree(tiny_checkpoint, half, dirs_exist_ok=True)
+    write(half, {"README.md": "Mine.\n\n<!-- pipe push writes from here -->\n\nMine too."})
+    refused(pipe(*push, "--model", half), "README.md lacks", "<!-- to here", "Put it back")
     resource = pytest.importorskip("resource")
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))  # the weights are larger

@@ -131,7 +131,7 @@ def test_pipe_push_is_killed_and_repeated(
     process = subprocess.Popen(command, cwd=project, env=environment, stderr=subprocess.PIPE, text=True)
     method, path, when, commits = KILLED[moment]
     kill: Any = {when: process.kill}
-    fault = hub.fail(method, path, **kill)
+    fault = hub.fail(method, path, drop="request" if when == "before" else None, **kill)
     _, said = process.communicate(timeout=300)
     assert fault.hits and process.returncode == -9, said
     assert len(hub.commits("alice/demo")) == commits

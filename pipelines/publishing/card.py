@@ -59,7 +59,7 @@ def render_card(facts: CardFacts, existing: str | None) -> str:
         existing: the README.md that is there already; its text stays, but for the part that pipe push wrote.
 
     Raises:
-        PublishError: the metadata of the existing one is not YAML.
+        PublishError: the metadata of the existing one is not YAML, or of the two lines around the part one is gone.
     """
     from huggingface_hub import ModelCard
 
@@ -73,9 +73,15 @@ def render_card(facts: CardFacts, existing: str | None) -> str:
             hint="Mend the lines between the two ---.",
         ) from error
     _fill(card.data, facts)
-    if _BEGIN in card.text and _END in card.text:
-        head, _, rest = card.text.partition(_BEGIN)
-        body = f"{head}{part}{rest.partition(_END)[2]}"
+    head, begin, rest = card.text.partition(_BEGIN)
+    _, end, tail = rest.partition(_END)
+    if end:
+        body = f"{head}{part}{tail}"
+    elif begin or _END in card.text:
+        raise PublishError(
+            f'README.md lacks "{_END if begin else _BEGIN}", one of the two lines between which its text is renewed.',
+            hint=f'Put it back, or remove "{_BEGIN if begin else _END}" as well.',
+        )
     else:
         body = f"{card.text.rstrip()}\n\n{part}\n"
     return f"---\n{card.data.to_yaml()}\n---\n\n{body.strip()}\n"

@@ -151,13 +151,13 @@ def push(
     target = targets[0]
     entries = list({entry.task: entry for one in targets for entry in entries_of_class(one.entry)}.values())
     refuse_to_drop(repo_id, _remote_text(remote, "config.json", destination), entries)
+    before = _remote_text(remote, _CARD, destination) or _card_of(model_of(target, loading))
     with _staging(options.output_dir) as staging:
         folder = Path(staging) / "folder"
         step(f"Loading {target.entry.task}")
         saved, examples = write_content(
             target, entries, loading, project, folder, example=options.example, skip_tests=options.skip_tests
         )
-        before = _remote_text(remote, _CARD, destination) or _card_of(model_of(target, loading))
         facts = _card_facts(destination, options, loading, target, entries, saved, examples[0], before)
         card = render_card(facts, before)
         (folder / _CARD).write_text(card, encoding="utf-8")
@@ -236,13 +236,20 @@ def _remote_text(remote: Remote, name: str, destination: Destination) -> str | N
         file = retried(lambda: hf_hub_download(remote.repo_id, name, revision=remote.head, token=token))
     except Exception as error:  # the network's, the Hub's and the file system's errors have no common base
         raise hub_error(error, remote.repo_id, remote.head, destination.access) from error
-    return Path(file).read_text(encoding="utf-8")
+    return _text(Path(file), f"{name} of {remote.repo_id}")
+
+
+def _text(file: Path, name: str) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise PublishError(f"{name} is not in UTF-8, as the Hub reads it.", hint="Save it as UTF-8.") from error
 
 
 def _card_of(model: str) -> str | None:
     """Return the card of a checkpoint folder; that of somebody's repository stays theirs."""
     card = Path(model).expanduser() / _CARD
-    return card.read_text(encoding="utf-8") if card.is_file() else None
+    return _text(card, str(card)) if card.is_file() else None
 
 
 def _card_facts(

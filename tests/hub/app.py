@@ -37,10 +37,10 @@ class App:
         line = seen(request)
         hub.requests.append(line)
         fault = hub.faults.take(request)
-        if fault.drop == "request":
-            return await self._cut(scope, receive)
         if fault.before:
             fault.before()
+        if fault.drop == "request":
+            return await self._cut(scope, receive)
         body = await _read(receive)
         if body is None:
             return
