@@ -24,9 +24,8 @@ pytest: $(VENV)/.installed-dev
 	$(BIN)/python $(PYTEST) $(PYTEST_ARGS)
 
 # The second line: transformers 4.57 with TensorFlow, in an environment of its own.
-# Where both environments are there, each line loads what the other has pushed.
 test-4: $(VENV4)/.installed
-	PIPESMITH_OTHER_LINE=$(abspath $(wildcard $(BIN)/python)) $(VENV4)/bin/python $(PYTEST) -m both_lines $(PYTEST_ARGS)
+	$(VENV4)/bin/python $(PYTEST) -m both_lines $(PYTEST_ARGS)
 
 $(VENV4)/.installed: pyproject.toml constraints-4.txt
 	$(PYTHON) -m venv $(VENV4)
@@ -35,10 +34,10 @@ $(VENV4)/.installed: pyproject.toml constraints-4.txt
 	$(VENV4)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps tf-keras==2.21.0
 	@touch $@
 
-# Everything unsampled, on 5 and then on 4.57; run before a release, not in CI.
+# Everything unsampled, on 5 and then on 4.57, where each loads what the other pushes; before a release, not in CI.
 test-all: $(VENV)/.installed-dev $(VENV4)/.installed
 	$(BIN)/python $(PYTEST) --slow $(PYTEST_ARGS)
-	$(VENV4)/bin/python $(PYTEST) --slow $(PYTEST_ARGS)
+	PIPESMITH_OTHER_LINE=$(abspath $(BIN)/python) $(VENV4)/bin/python $(PYTEST) --slow $(PYTEST_ARGS)
 
 # The lower bounds of pyproject.toml, in an environment of its own; run before a release.
 test-lowest:

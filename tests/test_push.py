@@ -355,8 +355,9 @@ def test_files_of_an_example_are_published_each_by_its_own_name(folder: Path) ->
     assert read == ["one", "two"]
 
 
+@pytest.mark.slow
 @pytest.mark.both_lines
-@pytest.mark.skipif(not os.environ.get("PIPESMITH_OTHER_LINE"), reason="`make test-4` names the other environment")
+@pytest.mark.skipif(not os.environ.get("PIPESMITH_OTHER_LINE"), reason="`make test-all` names the other environment")
 @pytest.mark.parametrize("publisher", ["this", "other"])
 def test_pushed_on_one_line_and_loaded_on_the_other(hub: Hub, folder: Path, publisher: str) -> None:
     pythons = [sys.executable, os.environ["PIPESMITH_OTHER_LINE"]]

@@ -165,6 +165,8 @@ def test_pull_request_is_opened_once_and_a_branch_can_be_named(hub: Hub, upload:
     hub.fail("POST", "*/commit/*", drop="answer")
     made = upload(create_pr=True)
     assert made["error"] is None and made["pull_request"]
+    again = upload(create_pr=True)
+    assert again["commit"] == made["commit"] and again["is_new"] is False
     assert len(hub.repo("alice/demo").pulls) == 1 and names(hub) == {"config.json"}
     assert names(hub, "refs/pr/1") == ALL
     hub.repo("alice/demo").refs["refs/heads/next"] = hub.commits("alice/demo")[0]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -147,6 +147,9 @@ def upload(folder: Path, destination: Destination, remote: Remote, notify: Calla
     """
     if remote.head is None:
         remote = _create(destination)
+    proposed = _landed(folder, destination, remote) if destination.create_pr else None
+    if proposed is not None:  # by a command that was killed then
+        return replace(proposed, is_new=False)
     for attempt in range(1, ATTEMPTS + 1):
         changes = [change for change in compare(folder, remote) if change.state != "same"]
         if not changes:
