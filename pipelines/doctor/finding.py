@@ -99,6 +99,7 @@ class Rule:
         mend: what to do; a format string.
         safe: whether some of its mends are safe, for `--fix`.
         check: finds it in a file; None for rules that look at something else than one file's source.
+        words: identifiers one of which stands in every file that the check can be about; none if it may be any file.
     """
 
     code: str
@@ -107,16 +108,19 @@ class Rule:
     mend: str
     safe: bool = False
     check: Check | None = None
+    words: frozenset[bytes] = frozenset()
 
 
 RULES: dict[str, Rule] = {}
 
 
-def rule(code: str, name: str, why: str, mend: str, *, safe: bool = False) -> Callable[[Check], Check]:
-    """Enter a function into the table of rules."""
+def rule(
+    code: str, name: str, why: str, mend: str, *, words: Iterable[str] = (), safe: bool = False
+) -> Callable[[Check], Check]:
+    """Enter a function into the table of rules; the arguments are those of `Rule`."""
 
     def enter(check: Check) -> Check:
-        RULES[code] = Rule(code, name, why, mend, safe, check)
+        RULES[code] = Rule(code, name, why, mend, safe, check, frozenset(word.encode() for word in words))
         return check
 
     return enter

@@ -86,7 +86,7 @@ def scan(path: Path, *, follow: bool = False) -> Report:
             report.findings += [*findings, *complaints]
     report.findings += _between_files(registrations, subclasses)
     report.findings += _checkpoints(path)
-    kept = [one for one in report.findings if not _is_ignored(one, ignores)]
+    kept = [one for one in report.findings if not _is_ignored(one, ignores)] if ignores else report.findings
     report.ignored = len(report.findings) - len(kept)
     report.findings = sorted(set(kept), key=lambda one: (str(one.path), one.cell or 0, one.line, one.column, one.code))
     return report
@@ -211,8 +211,11 @@ def _check(source: SourceFile) -> list[Finding]:
     if not source.relevant:
         return []
     findings = []
+    words = set(source.words)
     for row in RULES.values():
-        for one in row.check(source) if row.check is not None else ():
+        if row.check is None or (row.words and row.words.isdisjoint(words)):
+            continue
+        for one in row.check(source):
             at = _place(source, one.node)
             why, mend = row.why.format(**one.words), one.mend or row.mend.format(**one.words)
             edit = None if isinstance(source, Notebook) else one.edit

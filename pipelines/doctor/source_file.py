@@ -12,8 +12,8 @@ import re
 import sys
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from pipesmith.pipelines.doctor.edits import Span
 from pipesmith.pipelines.source import absolute_module, module_file, relative_module
@@ -22,6 +22,8 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 _RELEVANT = re.compile(
     rb"transformers|huggingface_hub|ipeline|tokenizer|framework|\.config\b|PreTrained|from_pretrained"
 )
+_WORD = re.compile(rb"[A-Za-z_]\w*")
+_NAMES = re.compile(r"[\w.\[\], |]+")  # a string that may name something: in `__all__`, in an annotation
 _GUARDS = {
     "is_tf_available",
     "is_flax_available",
@@ -32,12 +34,11 @@ _GUARDS = {
     "Version",
     "getattr",
 }
-_GUARD_WORDS = re.compile("|".join(_GUARDS).encode())
+_GUARD_WORDS = re.compile("|".join([*_GUARDS, r"\bexcept\b"]).encode())
 _ABSENT = {"ImportError", "ModuleNotFoundError", "AttributeError", "TypeError"}
 
 
-@dataclass(frozen=True)
-class Scope:
+class Scope(NamedTuple):
     """Where a node stands.
 
     Args:
@@ -52,8 +53,7 @@ class Scope:
     guarded: bool = False
 
 
-@dataclass(frozen=True)
-class Imported:
+class Imported(NamedTuple):
     """What a name is bound to: `from {'.' * level}{module} import {name}`, or `import {module}` with name None."""
 
     module: str
@@ -118,7 +118,7 @@ class SourceFile:
         """Visit every node once; nodes under one scope in no particular order."""
         may_guard = _GUARD_WORDS.search(self.data) is not None
         attributes, calls, keywords, children = self.attributes, self.calls, self.keywords, _CHILDREN
-        waiting: list[tuple[Sequence[ast.AST], Scope]] = [(self.tree.body, Scope())]
+        waiting: list[tuple[Sequence[Any], Scope]] = [(self.tree.body, Scope())]
         while waiting:
             nodes, scope = waiting.pop()
             stack = list(nodes)
@@ -129,12 +129,10 @@ class SourceFile:
                 if kind is ast.Name or kind is ast.Constant:
                     continue
                 if kind is ast.Attribute:
-                    assert isinstance(node, ast.Attribute)
                     attributes[node.attr].append((node, scope))
                     push(node.value)
                     continue
                 if kind is ast.Call:
-                    assert isinstance(node, ast.Call)
                     name = _last_name(node.func)
                     if name is not None:
                         calls[name].append((node, scope))
@@ -145,9 +143,24 @@ class SourceFile:
                     push(node.func)
                     extend(node.args)
                     continue
-                if kind in _OPENERS:
-                    waiting += self._opened(node, scope, may_guard)
+                if kind is ast.FunctionDef or kind is ast.AsyncFunctionDef:
+                    extend(node.decorator_list)
+                    extend(_of_signature(node))
+                    waiting.append((node.body, Scope(scope.cls, node, scope.guarded)))
                     continue
+                if kind is ast.ClassDef:
+                    self.classes.setdefault(node.name, node)
+                    extend(node.bases)
+                    extend(keyword.value for keyword in node.keywords)
+                    extend(node.decorator_list)
+                    waiting.append((node.body, Scope(node, None, scope.guarded)))
+                    continue
+                if may_guard and kind in _GUARDING and not scope.guarded:
+                    inner = _guarded(node)
+                    if inner:
+                        waiting.append((inner, Scope(scope.cls, scope.function, True)))
+                        extend(one for one in ast.iter_child_nodes(node) if one not in inner)
+                        continue
                 for field in children[kind]:
                     value = getattr(node, field)
                     if value.__class__ is list:
@@ -155,29 +168,9 @@ class SourceFile:
                     elif value is not None:
                         push(value)
                 if kind is ast.Subscript:
-                    self.subscripts.append((node, scope))  # type: ignore[arg-type]
+                    self.subscripts.append((node, scope))
                 elif kind is ast.Import or kind is ast.ImportFrom:
-                    self._bind(node, scope)  # type: ignore[arg-type]
-
-    def _opened(self, node: ast.AST, scope: Scope, may_guard: bool) -> Iterator[tuple[Sequence[ast.AST], Scope]]:
-        """Yield what stands under a node that opens a scope, each part with its scope."""
-        if isinstance(node, ast.ClassDef):
-            self.classes.setdefault(node.name, node)
-            inner = Scope(node, None, scope.guarded)
-            yield [*node.bases, *(keyword.value for keyword in node.keywords), *node.decorator_list], scope
-            yield node.body, inner
-        elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-            yield [*node.decorator_list, node.args, *([node.returns] if node.returns else [])], scope
-            yield node.body, Scope(scope.cls, node, scope.guarded)
-        elif isinstance(node, (ast.If, ast.IfExp)):
-            guarded = Scope(scope.cls, scope.function, True) if may_guard and _is_guard(node.test) else scope
-            body = [*node.body, *node.orelse] if isinstance(node, ast.If) else [node.body, node.orelse]
-            yield [node.test], scope
-            yield body, guarded
-        else:
-            guarded = Scope(scope.cls, scope.function, True) if _expects_absence(node) else scope
-            yield [*node.body, *node.handlers], guarded  # type: ignore[attr-defined]  # a Try, or a TryStar
-            yield [*node.orelse, *node.finalbody], scope  # type: ignore[attr-defined]
+                    self._bind(node, scope)
 
     @functools.cached_property
     def own_package(self) -> str:
@@ -219,6 +212,40 @@ class SourceFile:
                     found += [(node, alias, scope) for alias in node.names]
         return found
 
+    @functools.cached_property
+    def words(self) -> list[bytes]:
+        """Every identifier in the file's text, as often as it stands there, comments included."""
+        return _WORD.findall(self.data)
+
+    @functools.cached_property
+    def library_attributes(self) -> list[tuple[ast.Attribute, str, str]]:
+        """The names of transformers as written out in expressions, `transformers.some.Name`: node, module and name."""
+        found = []
+        tops = any(one.name is None and one.module.startswith("transformers") for one in self.names.values())
+        for node, scope in [each for several in self.attributes.values() for each in several] if tops else ():
+            dotted = "" if scope.guarded else self.dotted(node)
+            if dotted.startswith("transformers."):
+                module, _, name = dotted.rpartition(".")
+                found.append((node, module, name))
+        return found
+
+    @functools.cached_property
+    def uses(self) -> dict[str, list[ast.AST]]:
+        """Where names are used: as such, or in strings that may name something, by name."""
+        found: defaultdict[str, list[ast.AST]] = defaultdict(list)
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.Name):
+                found[node.id].append(node)
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str) and _NAMES.fullmatch(node.value):
+                for name in re.findall(r"\w+", node.value):
+                    found[name].append(node)
+        return found
+
+    @functools.cached_property
+    def pipelines(self) -> list[ast.ClassDef]:
+        """The classes of the file that are pipelines."""
+        return [cls for cls in self.classes.values() if cls.bases and self.is_pipeline(cls)]
+
     def imports_transformers(self) -> bool:
         """Tell whether the file imports transformers."""
         return self.own_package != "transformers" and any(
@@ -237,12 +264,12 @@ class SourceFile:
 
     def _find_ancestors(self, cls: ast.ClassDef) -> Iterator[str | tuple[SourceFile, ast.ClassDef]]:
         waiting: list[tuple[SourceFile, ast.ClassDef]] = [(self, cls)]
-        seen: set[tuple[Path, str]] = set()
+        seen: set[int] = set()
         while waiting:
             file, current = waiting.pop()
-            if (file.path, current.name) in seen:
+            if id(current) in seen:
                 continue
-            seen.add((file.path, current.name))
+            seen.add(id(current))
             yield file, current
             for base in current.bases:
                 if isinstance(base, ast.Subscript):
@@ -343,9 +370,32 @@ class SourceFile:
         )
 
 
-_OPENERS = {ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef, ast.If, ast.IfExp, ast.Try}
+def _of_signature(function: Function) -> Iterator[ast.expr]:
+    """Yield the defaults and annotations of a function."""
+    args = function.args
+    yield from args.defaults
+    for default in args.kw_defaults:
+        if default is not None:
+            yield default
+    for one in (*args.posonlyargs, *args.args, *args.kwonlyargs, args.vararg, args.kwarg):
+        if one is not None and one.annotation is not None:
+            yield one.annotation
+    if function.returns is not None:
+        yield function.returns
+
+
+_GUARDING: set[type[ast.AST]] = {ast.If, ast.IfExp, ast.Try}
 if sys.version_info >= (3, 11):
-    _OPENERS.add(ast.TryStar)
+    _GUARDING.add(ast.TryStar)
+
+
+def _guarded(node: Any) -> list[ast.AST]:
+    """Return the parts of an `if` or a `try` whose author expects that they may not work; none of any other."""
+    if isinstance(node, ast.If):
+        return [*node.body, *node.orelse] if _is_guard(node.test) else []
+    if isinstance(node, ast.IfExp):
+        return [node.body, node.orelse] if _is_guard(node.test) else []
+    return [*node.body, *node.handlers] if _expects_absence(node) else []
 
 
 def decoded(data: bytes) -> str:
@@ -422,7 +472,7 @@ def read_for_classes(path: Path) -> SourceFile | None:
 
 def read_already(path: Path) -> SourceFile | None:
     """Return a file that was read for its classes."""
-    return _bases.get(path)
+    return _bases.get(path) if _bases else None
 
 
 def forget() -> None:

@@ -37,6 +37,7 @@ def _is_constant(node: ast.expr | None, *values: object) -> bool:
     "transformers 5 has no task {task}: this call fails.",
     "Load model and tokenizer and call generate() or the model itself, register a pipeline of your own, "
     f"or run with transformers 4: {PIN}",
+    words=("pipeline",),
 )
 def removed_task_name(file: SourceFile) -> Iterator[Hit]:
     """`pipeline("summarization")` and the other tasks that 5 has removed, unless the file registers one."""
@@ -60,6 +61,7 @@ def removed_task_name(file: SourceFile) -> Iterator[Hit]:
     "register_pipeline() of transformers 5 has no argument tf_model: this call is a TypeError.",
     "Leave it out: PyTorch models are all that 5 runs.",
     safe=True,
+    words=("tf_model",),
 )
 def tf_model_argument(file: SourceFile) -> Iterator[Hit]:
     """`tf_model=` for transformers' registry; pipesmith's takes it."""
@@ -74,6 +76,7 @@ def tf_model_argument(file: SourceFile) -> Iterator[Hit]:
     "one for each framework.",
     'For 5 write default={{"model": (repo, revision)}}; 4.57 wants {{"model": {{"pt": (repo, revision)}}}}. No form is '
     "right for both: choose by version, name the model where pipeline() is called, or register with pipesmith.",
+    words=("default",),
 )
 def default_by_framework(file: SourceFile) -> Iterator[Hit]:
     """`default={"pt": ...}` for transformers' registry."""
@@ -97,6 +100,7 @@ def _by_framework(node: ast.expr) -> bool:
     "transformers 5 has no argument {name}: it becomes a parameter of the task, and fails or is ignored there.",
     "Leave it out; models that need TensorFlow run with transformers 4.",
     safe=True,
+    words=("framework", "modelcard"),
 )
 def framework_argument(file: SourceFile) -> Iterator[Hit]:
     """`framework=` and `modelcard=` for pipeline() and for Pipeline.__init__."""
@@ -121,6 +125,7 @@ def framework_argument(file: SourceFile) -> Iterator[Hit]:
     "Call the tokenizer. Mind that encode_plus((a, b)) is a pair and tokenizer((a, b)) a batch of two: write "
     "tokenizer(a, b).",
     safe=True,
+    words=("encode_plus", "batch_encode_plus"),
 )
 def encode_plus(file: SourceFile) -> Iterator[Hit]:
     """encode_plus and batch_encode_plus, of anything but the class's own."""
@@ -166,6 +171,7 @@ def _is_text(node: ast.expr) -> bool:
     "transformers 5 has no {name}: aggregation_strategy took its place.",
     'Write aggregation_strategy: "simple" for grouped_entities=True, "first" with ignore_subwords=True, else "none".',
     safe=True,
+    words=("grouped_entities", "ignore_subwords"),
 )
 def grouped_entities(file: SourceFile) -> Iterator[Hit]:
     """grouped_entities= and ignore_subwords= for a token classification pipeline."""
@@ -201,6 +207,7 @@ def _as_strategy(file: SourceFile, call: ast.Call, name: str) -> ChangeArguments
     "from_pretrained() of transformers 5 has no {name}: it loads PyTorch weights and no others.",
     "Leave it out; convert TensorFlow and Flax weights once with transformers 4, model.save_pretrained(folder).",
     safe=True,
+    words=("from_pt", "from_tf", "from_flax"),
 )
 def weights_of_another_framework(file: SourceFile) -> Iterator[Hit]:
     """from_pt=, from_tf= and from_flax= for from_pretrained."""
@@ -217,6 +224,7 @@ def weights_of_another_framework(file: SourceFile) -> Iterator[Hit]:
     "save_pretrained() of transformers 5 has no safe_serialization: it writes safetensors, always.",
     "Leave it out; True is the default of 4.57.",
     safe=True,
+    words=("safe_serialization",),
 )
 def safe_serialization(file: SourceFile) -> Iterator[Hit]:
     """safe_serialization= for save_pretrained and push_to_hub, in a file that imports transformers."""
@@ -235,6 +243,7 @@ _PUSH = ("use_temp_dir", "commit_message", "private", "token", "max_shard_size",
     "push_to_hub() of transformers 5 takes keyword arguments only, after the repository.",
     "Name the arguments: push_to_hub(repo_id, commit_message=..., private=..., token=...).",
     safe=True,
+    words=("push_to_hub",),
 )
 def push_by_position(file: SourceFile) -> Iterator[Hit]:
     """push_to_hub(repo, x, y)."""

@@ -17,6 +17,12 @@ _GENERATION = (
     "encoder_no_repeat_ngram_size", "bad_words_ids", "num_return_sequences", "max_new_tokens", "min_new_tokens",
 )  # fmt: skip
 
+_SPECIAL_TOKENS = {f"additional_special_tokens{end}": f"extra_special_tokens{end}" for end in ("", "_ids")} | {
+    f"_{kind}_token": f"{kind}_token" for kind in ("bos", "eos", "unk", "sep", "pad", "cls", "mask")
+}
+# What every config of 4 had.
+_CONFIG_DEFAULTS = {"prefix": "None", "task_specific_params": "None", "torchscript": "False"}
+
 
 def _own(file: SourceFile, name: str) -> Iterator[tuple[ast.Attribute, Scope]]:
     """Yield the reads of `self.NAME`, unless the author expects that it may lack."""
@@ -46,6 +52,7 @@ def _name(node: ast.expr) -> str:
     "Pipelines of transformers 5 have no {name}: this is an AttributeError.",
     "Write {instead}, or just {value} if you need no TensorFlow.",
     safe=True,
+    words=("framework", "modelcard"),
 )
 def pipeline_attribute(file: SourceFile) -> Iterator[Hit]:
     """self.framework and self.modelcard, in a pipeline class that does not set them."""
@@ -62,6 +69,7 @@ def pipeline_attribute(file: SourceFile) -> Iterator[Hit]:
     "generation-config-attribute",
     "Pipelines of transformers 5 have no generation_config: this is an AttributeError.",
     "Pass the parameters to generate() in _forward, or copy self.model.generation_config and change the copy.",
+    words=("generation_config",),
 )
 def generation_config_attribute(file: SourceFile) -> Iterator[Hit]:
     """self.generation_config, in a pipeline class that does not set it."""
@@ -76,12 +84,11 @@ def generation_config_attribute(file: SourceFile) -> Iterator[Hit]:
     "special-token-attribute",
     "Tokenizers of transformers 5 have no {name}.",
     "Use {instead}; 4.57 has {old}: getattr(tokenizer, ...) with both, where code runs on both.",
+    words=_SPECIAL_TOKENS,
 )
 def special_token_attribute(file: SourceFile) -> Iterator[Hit]:
     """additional_special_tokens and the like, and private names such as _pad_token, of a tokenizer."""
-    names = {f"additional_special_tokens{end}": f"extra_special_tokens{end}" for end in ("", "_ids")}
-    names |= {f"_{kind}_token": f"{kind}_token" for kind in ("bos", "eos", "unk", "sep", "pad", "cls", "mask")}
-    for name, instead in names.items():
+    for name, instead in _SPECIAL_TOKENS.items():
         for node, scope in file.attributes.get(name, ()):
             if "tok" not in _name(node.value).lower() or scope.guarded or not isinstance(node.ctx, ast.Load):
                 continue
@@ -101,6 +108,7 @@ def special_token_attribute(file: SourceFile) -> Iterator[Hit]:
     "{name} is a parameter of generate(): transformers 5 has none on model.config, and one set there is an error.",
     "Use model.generation_config.{name}, or pass it to generate(). 4.57 ignored model.config if the checkpoint has a "
     "generation_config.json of its own, so results may change.",
+    words=_GENERATION,
 )
 def generation_in_config(file: SourceFile) -> Iterator[Hit]:
     """model.config.max_length and other parameters of generate()."""
@@ -115,10 +123,11 @@ def generation_in_config(file: SourceFile) -> Iterator[Hit]:
     "Configs of transformers 5 have no {name}: this is an AttributeError.",
     "Write {instead}",
     safe=True,
+    words=_CONFIG_DEFAULTS,
 )
 def config_default(file: SourceFile) -> Iterator[Hit]:
-    """model.config.prefix, .task_specific_params and .torchscript, which every config of 4 had."""
-    for name, value in (("prefix", "None"), ("task_specific_params", "None"), ("torchscript", "False")):
+    """model.config.prefix and others, which every config of 4 had."""
+    for name, value in _CONFIG_DEFAULTS.items():
         for node in _of_model_config(file, name):
             if isinstance(node.ctx, ast.Load):
                 instead = f'getattr({ast.unparse(node.value)}, "{name}", {value})'
@@ -130,6 +139,7 @@ def config_default(file: SourceFile) -> Iterator[Hit]:
     "device-map-attribute",
     "transformers 5 does not set hf_device_map for a map of one device.",
     'Write getattr(model, "hf_device_map", {{"": model.device}}).',
+    words=("hf_device_map",),
 )
 def device_map_attribute(file: SourceFile) -> Iterator[Hit]:
     """model.hf_device_map."""
@@ -144,6 +154,7 @@ def device_map_attribute(file: SourceFile) -> Iterator[Hit]:
     "model-internals",
     "transformers 5 has removed {name}, which models and tokenizers inherited.",
     f"Copy it from transformers 4.57 into your class, or run with transformers 4: {PIN}",
+    words=REMOVED_METHODS,
 )
 def model_internals(file: SourceFile) -> Iterator[Hit]:
     """Methods that classes of models inherited from transformers 4, called on self."""
@@ -159,6 +170,7 @@ def model_internals(file: SourceFile) -> Iterator[Hit]:
     "task-class-by-name",
     'In transformers 5 SUPPORTED_TASKS[task]["impl"] of its own tasks is a dotted name, and no class.',
     'Import the class: getattr(transformers, name.rpartition(".")[2]) if it is a string.',
+    words=("SUPPORTED_TASKS",),
 )
 def task_class_by_name(file: SourceFile) -> Iterator[Hit]:
     """`SUPPORTED_TASKS[...]["impl"]`."""

@@ -13,13 +13,6 @@ _GIVEN = {"self", "model", "tokenizer", "feature_extractor", "image_processor", 
 _GIVEN |= {"task", "device", "batch_size", "num_workers", "binary_output", "dtype"}
 
 
-def pipeline_classes(file: SourceFile) -> Iterator[ast.ClassDef]:
-    """Yield the classes of a file that are pipelines."""
-    for cls in file.classes.values():
-        if cls.bases and file.is_pipeline(cls):
-            yield cls
-
-
 def method(cls: ast.ClassDef, name: str) -> Function | None:
     """Return a class's own method."""
     for node in cls.body:
@@ -39,6 +32,7 @@ def _calls(node: ast.AST, name: str) -> bool:
     "all_tied_weights_keys.",
     "End __init__ with self.post_init(), which every transformers 4 has had since 4.17. It also initialises weights "
     "that no checkpoint has.",
+    words=("__init__",),
 )
 def no_post_init(file: SourceFile) -> Iterator[Hit]:
     """A model class right below a PreTrainedModel whose `__init__` does not end as transformers wants."""
@@ -56,6 +50,7 @@ def no_post_init(file: SourceFile) -> Iterator[Hit]:
     "chunks-without-is-last",
     "preprocess of {name} yields chunks without is_last: only single inputs work, a list or a data set does not.",
     'Add "is_last": True to the last chunk of each input and False to the others.',
+    words=("ChunkPipeline",),
 )
 def chunks_without_is_last(file: SourceFile) -> Iterator[Hit]:
     """A ChunkPipeline in whose file the word does not occur."""
@@ -74,10 +69,11 @@ def chunks_without_is_last(file: SourceFile) -> Iterator[Hit]:
     "required-argument",
     "{name}.__init__ demands {argument}, which pipeline() does not pass: the task cannot be loaded by its name.",
     "Give it a default, or make it a parameter in _sanitize_parameters.",
+    words=("__init__",),
 )
 def required_argument(file: SourceFile) -> Iterator[Hit]:
     """Arguments of a pipeline's `__init__` that have no default, `framework` among them."""
-    for cls in pipeline_classes(file):
+    for cls in file.pipelines:
         init = method(cls, "__init__")
         if init is None:
             continue
@@ -95,10 +91,11 @@ def required_argument(file: SourceFile) -> Iterator[Hit]:
     "init-without-super",
     "{name}.__init__ does not call that of its base: tokenizer, device and parameters are not set, and batches fail.",
     "Call super().__init__(*args, **kwargs) first.",
+    words=("__init__",),
 )
 def init_without_super(file: SourceFile) -> Iterator[Hit]:
     """A pipeline's `__init__` that skips Pipeline.__init__."""
-    for cls in pipeline_classes(file):
+    for cls in file.pipelines:
         init = method(cls, "__init__")
         if init is not None and not _calls(init, "__init__"):
             yield hit(init, name=cls.name)

@@ -69,17 +69,6 @@ GONE: dict[tuple[str, str], str] = {
 }
 
 
-def _named(file: SourceFile) -> Iterator[tuple[ast.Attribute, str, str]]:
-    """Yield `transformers.some.Name` as written out in expressions: node, module and name."""
-    tops = {name for name, one in file.names.items() if one.name is None and one.dotted.startswith("transformers")}
-    for attribute in list(file.attributes) if tops else ():
-        for node, scope in file.attributes[attribute]:
-            dotted = "" if scope.guarded else file.dotted(node)
-            if dotted.startswith("transformers."):
-                module, _, name = dotted.rpartition(".")
-                yield node, module, name
-
-
 def _is_used(file: SourceFile, alias: ast.alias, leaving_out: Sequence[ast.expr] = ()) -> bool:
     """Tell whether the file uses a name that it imports, in expressions or in strings (`__all__`, annotations).
 
@@ -89,17 +78,10 @@ def _is_used(file: SourceFile, alias: ast.alias, leaving_out: Sequence[ast.expr]
         leaving_out: expressions that do not count.
     """
     name = alias.asname or alias.name
-    known = 1 + sum(isinstance(node, ast.Name) and node.id == name for node in leaving_out)
-    if len(re.findall(rb"\b%b\b" % name.encode(), file.data)) <= known:
+    if file.words.count(name.encode()) <= 1 + sum(isinstance(one, ast.Name) and one.id == name for one in leaving_out):
         return False
     without = {id(one) for node in leaving_out for one in ast.walk(node)}
-    for node in ast.walk(file.tree):
-        if isinstance(node, ast.Name) and node.id == name and id(node) not in without:
-            return True
-        text = node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
-        if name in text and re.fullmatch(r"[\w.\[\], |]+", text) and name in re.findall(r"\w+", text):
-            return True
-    return False
+    return any(id(node) not in without for node in file.uses.get(name, ()))
 
 
 def _drop_unused(
@@ -142,7 +124,7 @@ def tensorflow_name(file: SourceFile) -> Iterator[Hit]:
         if (node.module or "").startswith("transformers") and _TENSORFLOW.fullmatch(alias.name):
             yield hit(alias, _drop_unused(file, node, alias, leaving), name=alias.name)
     without = {id(one) for node in leaving for one in ast.walk(node)}
-    for attribute, _, name in _named(file):
+    for attribute, _, name in file.library_attributes:
         if _TENSORFLOW.fullmatch(name) and id(attribute) not in without:
             yield hit(attribute, name=name)
 
@@ -153,6 +135,7 @@ def tensorflow_name(file: SourceFile) -> Iterator[Hit]:
     "transformers 5 has no {name}, and the import fails.",
     "Import it in a try, with a function that returns False where there is none.",
     safe=True,
+    words=_AVAILABLE,
 )
 def tf_available(file: SourceFile) -> Iterator[Hit]:
     """is_tf_available and is_flax_available."""
@@ -161,7 +144,7 @@ def tf_available(file: SourceFile) -> Iterator[Hit]:
             bound = alias.asname or alias.name
             fallback = f"def {bound}():\n    return False"
             yield hit(alias, ChangeImport(file.span(node), alias.name, fallback=fallback), name=alias.name)
-    for attribute, _, name in _named(file):
+    for attribute, _, name in file.library_attributes:
         if name in _AVAILABLE:
             yield hit(attribute, name=name)
 
@@ -180,7 +163,7 @@ def removed_pipeline(file: SourceFile) -> Iterator[Hit]:
         task = of_module or (removed_task(alias.name) if module.startswith("transformers") else None)
         if task is not None:
             yield hit(alias, name=alias.name, task=task)
-    for attribute, _, name in _named(file):
+    for attribute, _, name in file.library_attributes:
         task = removed_task(name)
         if task is not None:
             yield hit(attribute, name=name, task=task)
@@ -207,7 +190,7 @@ def moved_import(file: SourceFile) -> Iterator[Hit]:
             if (alias.name, "*") in MOVED:
                 module, _, name = alias.name.rpartition(".")
                 yield hit(alias, name=name, module=module, home=MOVED[alias.name, "*"][0])
-    for attribute, module, name in _named(file):
+    for attribute, module, name in file.library_attributes:
         home = MOVED.get((module, name))
         if home is not None:
             yield hit(attribute, name=name, module=module, home=".".join(home))
@@ -227,7 +210,7 @@ def gone_import(file: SourceFile) -> Iterator[Hit]:
         if instead is not None:
             edit = _drop_unused(file, node, alias)
             yield hit(alias, edit, name=alias.name, instead=instead, library=_library(node.module or ""))
-    for attribute, module, name in _named(file):
+    for attribute, module, name in file.library_attributes:
         instead = GONE.get((module, name))
         if instead is not None:
             yield hit(attribute, name=name, instead=instead, library=_library(module))
@@ -242,6 +225,7 @@ def _library(module: str) -> str:
     "undeclared-requests",
     "requests is not installed with transformers 5 any more, and nothing here says that this file needs it.",
     "Name requests among your dependencies, and install it: pip install requests",
+    words=("requests",),
 )
 def undeclared_requests(file: SourceFile) -> Iterator[Hit]:
     """`import requests` in a file that counted on transformers to bring it."""

@@ -7,7 +7,6 @@ import sys
 from collections.abc import Iterator
 
 from pipesmith.pipelines.doctor.finding import Hit, add_rule, hit, rule
-from pipesmith.pipelines.doctor.rules.classes import pipeline_classes
 from pipesmith.pipelines.doctor.source_file import SourceFile, sibling
 
 _COPIED = "save_pretrained copies the files that `from .name import ...` names, and finds them by a pattern"
@@ -15,7 +14,7 @@ _COPIED = "save_pretrained copies the files that `from .name import ...` names, 
 
 def _imports_of_pipelines(file: SourceFile) -> Iterator[ast.Import | ast.ImportFrom]:
     """Yield the imports of a file that defines a pipeline: it is what is published."""
-    if any(True for _ in pipeline_classes(file)):
+    if file.pipelines:
         yield from (node for node, scope in file.imports if not scope.guarded)
 
 
@@ -82,6 +81,7 @@ def own_import(file: SourceFile) -> Iterator[Hit]:
     "published cannot be loaded.",
     "Save it as well, in a save_pretrained of this class: super().save_pretrained(folder, **kwargs), then "
     "self.{name}.save_pretrained(folder).",
+    words=("processor", "video_processor"),
 )
 def processor_not_saved(file: SourceFile) -> Iterator[Hit]:
     """self.processor and self.video_processor, in a pipeline class without a save_pretrained of its own."""
@@ -106,12 +106,13 @@ def _defined(file: SourceFile, cls: ast.ClassDef) -> set[str]:
     "{name} stands in the script that saves it: of a class in __main__ the code is not copied, and config.json says "
     "__main__.{name}.",
     "Move the class to a file of its own, and import it here.",
+    words=("save_pretrained", "push_to_hub"),
 )
 def class_of_a_script(file: SourceFile) -> Iterator[Hit]:
     """A pipeline class beside a top-level save_pretrained or push_to_hub."""
     saves = [*file.calls.get("save_pretrained", ()), *file.calls.get("push_to_hub", ())]
     if any(scope.function is None and scope.cls is None for _, scope in saves):
-        for cls in pipeline_classes(file):
+        for cls in file.pipelines:
             yield hit(cls, name=cls.name)
 
 
@@ -120,6 +121,7 @@ def class_of_a_script(file: SourceFile) -> Iterator[Hit]:
     "own-model-class",
     "{name} is no class of transformers: config.json will name it, and pipeline() looks for it in transformers alone.",
     "Register it with {name}.register_for_auto_class(...), and name the Auto class here.",
+    words=("pt_model",),
 )
 def own_model_class(file: SourceFile) -> Iterator[Hit]:
     """`pt_model=` with a class of one's own, for transformers' registry."""
