@@ -213,13 +213,35 @@ def _files_in(folder: Path) -> list[str]:
 
 def cached(repo_id: str, revision: str | None) -> Snapshot | None:
     """Return what the cache holds of a repository's revision, without asking the network; None if it holds nothing."""
-    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub import constants
 
-    found = try_to_load_from_cache(repo_id, "config.json", revision=revision or "main")
-    if not isinstance(found, str):
-        return None
-    folder = Path(found).parent
-    return Snapshot(repo_id, folder.name, folder, revision=revision)
+    place = Path(constants.HF_HUB_CACHE) / f"models--{repo_id.replace('/', '--')}"
+    reference = place / "refs" / (revision or "main")
+    commit = reference.read_text() if reference.is_file() else (revision or "")
+    folder = place / "snapshots" / commit
+    # A repository of code alone, which others name, has no config.json.
+    holds_enough = _COMMIT.fullmatch(commit) and ((folder / "config.json").is_file() or any(folder.glob("*.py")))
+    return Snapshot(repo_id, commit, folder, revision=revision) if holds_enough else None
+
+
+def fetch_pinned(repo_id: str, commit: str | None, access: HubAccess) -> Snapshot:
+    """Fetch a repository's small files at a commit, from the cache if the Hub does not give them any more.
+
+    Args:
+        repo_id: user/repo.
+        commit: 40 digits; None for what the main branch is now.
+        access: how the Hub is reached.
+
+    Raises:
+        HubError: neither the Hub nor the cache gives them.
+    """
+    try:
+        return fetch_small_files(repo_id, commit, access)
+    except HubError:
+        kept = cached(repo_id, commit) if commit else None
+        if kept is None:
+            raise
+        return kept
 
 
 def _remember(folder: Path, revision: str) -> None:

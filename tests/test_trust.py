@@ -200,7 +200,19 @@ def test_moved_code_of_another_repository(shell: Pipe, hub: Hub, tiny_checkpoint
     publish(hub, tiny_checkpoint, "other")
     assert shell("trust", "alice/evil-other", "--yes").code == 0
     hub.commit("bob/code", {"code.py": "open('new', 'a').close()\n" + MODEL})
-    done(shell("run", "text-classification", "--model", "alice/evil-other", "words"))
+    run = ("run", "text-classification", "--model", "alice/evil-other", "words")
+    ran = shell(*run)
+    done(ran)
+    assert "bob/code has moved" in ran.err and "+open('new', 'a').close()" in ran.err
+    assert not Path("new").exists()
+    ran = shell(*run, answer="n")
+    done(ran)
+    assert ran.err.count("+open('new', 'a').close()") == 1
+    done(shell(*run, "--offline"))
+    hub.repo("bob/code").private = True
+    ran = shell(*run)
+    done(ran)
+    assert "bob/code" in ran.err and "from the cache" in ran.err
     assert not Path("new").exists()
 
 
@@ -310,10 +322,12 @@ def test_a_lock_that_was_edited_into_something_else(
 def test_a_repository_that_is_gone(shell: Pipe, hub: Hub, custom: str) -> None:
     assert shell("trust", "alice/length", "--yes").code == 0
     done(shell("run", "alice/length", "words"))
-    hub.fail("GET", "/api/models/alice/length*", status=404, times=None)
-    ran = shell("run", "alice/length", "words")
-    done(ran)
-    assert custom in ran.err and "from the cache" in ran.err
+    for status in (401, 403, 404):
+        fault = hub.fail("GET", "/api/models/alice/length*", status=status, times=None)
+        ran = shell("run", "alice/length", "words")
+        done(ran)
+        assert custom in ran.err and "from the cache" in ran.err
+        fault.times = 0
 
 
 def test_a_branch_with_the_name_of_a_commit(shell: Pipe, hub: Hub, custom: str) -> None:

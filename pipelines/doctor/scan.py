@@ -19,6 +19,7 @@ from pipesmith.pipelines.doctor.finding import RULES, Finding, found
 from pipesmith.pipelines.doctor.source_file import SourceFile, decoded, forget, read_already
 from pipesmith.pipelines.source import syntax_sentence
 
+_LONG = 10_000  # bytes
 _SKIPPED = {"__pycache__", "node_modules", "site-packages"}
 _IGNORE = re.compile(r"#\s*pipe:\s*ignore\b(?:\[([^\]]*)\])?[ \t]*(.*)")
 _REASON = re.compile(r"(because\b|[-:,])?\s*(\S.*)?", re.IGNORECASE)
@@ -211,9 +212,10 @@ def _check(source: SourceFile) -> list[Finding]:
     if not source.relevant:
         return []
     findings = []
-    words = set(source.words)
+    # To find the words of a long file takes longer than the rules do.
+    words = set(source.words) if len(source.data) < _LONG else None
     for row in RULES.values():
-        if row.check is None or (row.words and row.words.isdisjoint(words)):
+        if row.check is None or (words is not None and row.words and row.words.isdisjoint(words)):
             continue
         for one in row.check(source):
             at = _place(source, one.node)

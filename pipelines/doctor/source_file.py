@@ -34,7 +34,7 @@ _GUARDS = {
     "Version",
     "getattr",
 }
-_GUARD_WORDS = re.compile("|".join([*_GUARDS, r"\bexcept\b"]).encode())
+_GUARD_WORDS = re.compile("|".join(_GUARDS).encode())
 _ABSENT = {"ImportError", "ModuleNotFoundError", "AttributeError", "TypeError"}
 
 
@@ -116,7 +116,7 @@ class SourceFile:
 
     def _walk(self) -> None:
         """Visit every node once; nodes under one scope in no particular order."""
-        may_guard = _GUARD_WORDS.search(self.data) is not None
+        guarding = _GUARDING if _GUARD_WORDS.search(self.data) else _TRYING
         attributes, calls, keywords, children = self.attributes, self.calls, self.keywords, _CHILDREN
         waiting: list[tuple[Sequence[Any], Scope]] = [(self.tree.body, Scope())]
         while waiting:
@@ -155,7 +155,7 @@ class SourceFile:
                     extend(node.decorator_list)
                     waiting.append((node.body, Scope(node, None, scope.guarded)))
                     continue
-                if may_guard and kind in _GUARDING and not scope.guarded:
+                if kind in guarding and not scope.guarded:
                     inner = _guarded(node)
                     if inner:
                         waiting.append((inner, Scope(scope.cls, scope.function, True)))
@@ -384,9 +384,8 @@ def _of_signature(function: Function) -> Iterator[ast.expr]:
         yield function.returns
 
 
-_GUARDING: set[type[ast.AST]] = {ast.If, ast.IfExp, ast.Try}
-if sys.version_info >= (3, 11):
-    _GUARDING.add(ast.TryStar)
+_TRYING: set[type[ast.AST]] = {ast.Try, ast.TryStar} if sys.version_info >= (3, 11) else {ast.Try}
+_GUARDING = {ast.If, ast.IfExp, *_TRYING}
 
 
 def _guarded(node: Any) -> list[ast.AST]:
@@ -417,11 +416,22 @@ def _last_name(node: ast.expr) -> str | None:
 
 
 def _is_guard(test: ast.expr) -> bool:
-    return any(
-        (isinstance(node, ast.Name) and node.id in _GUARDS)
-        or (isinstance(node, ast.Attribute) and node.attr in _GUARDS)
-        for node in ast.walk(test)
-    )
+    stack: list[Any] = [test]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, ast.Name):
+            if node.id in _GUARDS:
+                return True
+            continue
+        if isinstance(node, ast.Attribute) and node.attr in _GUARDS:
+            return True
+        for field in _CHILDREN[node.__class__]:
+            value = getattr(node, field)
+            if isinstance(value, list):
+                stack += value
+            elif value is not None:
+                stack.append(value)
+    return False
 
 
 def _expects_absence(node: ast.AST) -> bool:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pipesmith.pipelines.checkpoint import Checkpoint, code_files, code_modules, read_checkpoint
 from pipesmith.pipelines.errors import HubError, PipelineLoadError, TaskNotFoundError, UntrustedCodeError
-from pipesmith.pipelines.hub import HubAccess, Snapshot, check_file, fetch_small_files, is_repo_id
+from pipesmith.pipelines.hub import HubAccess, Snapshot, check_file, fetch_pinned, fetch_small_files, is_repo_id
 from pipesmith.pipelines.trust.checked import sha256
 
 
@@ -71,6 +71,11 @@ class _Found:
                 )
             content = file.read_bytes()
             if snapshot is not None:
+                if snapshot.names and Path(name).as_posix() not in snapshot.names:
+                    raise HubError(
+                        f"{name} is not among the files of {snapshot}: it was put into the cache.",
+                        hint=f"Remove it: rm {file}",
+                    )
                 check_file(snapshot, Path(name).as_posix(), content)
             self.contents[prefix + Path(name).as_posix()] = content
 
@@ -148,7 +153,7 @@ def code_of(checkpoint: Checkpoint, access: HubAccess, pins: Mapping[str, str] |
     found = _Found()
     own = modules.pop("", [])
     found.add(checkpoint.folder, own, snapshot)
-    others = {repo_id: fetch_small_files(repo_id, pins.get(repo_id), access) for repo_id in modules}
+    others = {repo_id: fetch_pinned(repo_id, pins.get(repo_id), access) for repo_id in modules}
     base = _base_code(checkpoint, access, pins)
     if base is not None:
         others[base[0].repo_id] = base[0]
@@ -183,7 +188,7 @@ def _base_code(checkpoint: Checkpoint, access: HubAccess, pins: Mapping[str, str
     if repo_id is None:
         return None
     try:
-        snapshot = fetch_small_files(repo_id, pins.get(repo_id), access)
+        snapshot = fetch_pinned(repo_id, pins.get(repo_id), access)
         base = read_checkpoint(snapshot.folder, snapshot)
     except (HubError, PipelineLoadError):  # transformers may do without; if not, it says what it lacks
         return None

@@ -43,7 +43,7 @@ def fetch_trusted(repo_id: str, revision: str | None, options: LoadOptions) -> S
     asked = None if entry.revision == "main" else entry.revision
     try:
         latest = fetch_small_files(repo_id, asked, access)
-        if latest.commit == commit:
+        if latest.commit == commit and len(entry.commits) == 1:
             return latest
         pinned = replace(fetch_small_files(repo_id, commit, access), revision=entry.revision)
     except HubError as error:
@@ -53,17 +53,25 @@ def fetch_trusted(repo_id: str, revision: str | None, options: LoadOptions) -> S
         return kept
     try:
         new = code_of(read_checkpoint(latest.folder, latest), access)
+    except HubError as error:  # another repository, whose code this one names
+        options.notify(f"{error.message} The code that was trusted runs, from the cache.")
+        return pinned
     except PipelineLoadError as error:
         options.notify(f"{repo_id} has moved to commit {latest.commit}, which is not used: {error.message}")
         return pinned
+    moved = [f"{name} has moved to commit {now}" for name, now in new.commits.items() if entry.commits.get(name) != now]
+    if not moved:
+        return latest
     before = code_of(read_checkpoint(pinned.folder, pinned), access, entry.commits)
     difference = review.diff(entry, new, before)
-    if difference and options.ask and options.ask(f"{described(new, entry, before)}\nTrust it?", review.source(new)):
-        record(locks, new, options.notify)
-        return latest
+    if difference and options.ask:
+        if options.ask(f"{described(new, entry, before)}\nTrust it?", review.source(new)):
+            record(locks, new, options.notify)
+            return latest
+        options.notify(f"What was trusted runs: {before}.")
+        return pinned
     code = f"its code differs:\n{review.shortened(difference)}" if difference else "its code is the same."
     options.notify(
-        f"{repo_id} has moved to commit {latest.commit}; {code}\n"
-        f"The commit that was trusted runs: {commit}. To take the new one: pipe trust {new.request}"
+        f"{' and '.join(moved)}; {code}\nWhat was trusted runs: {before}. To take the new one: pipe trust {new.request}"
     )
     return pinned
