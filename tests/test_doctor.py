@@ -197,6 +197,13 @@ CASES: dict[str, tuple[list[str], list[str]]] = {
         ["from transformers.pipelines import SUPPORTED_TASKS\n\nSUPPORTED_TASKS['fill-mask']['impl']\n"],
         ["from transformers.pipelines import SUPPORTED_TASKS\n\nSUPPORTED_TASKS['fill-mask']['pt']\nX['a']['impl']\n"],
     ),
+    "PS126": (
+        ["import transformers\n\n\ndef f(tokenizer, chat):\n    return tokenizer.apply_chat_template(chat, return_tensors='pt')\n"],
+        [
+            "import transformers\n\n\ndef f(tokenizer, chat):\n    return tokenizer.apply_chat_template(chat, tokenize=False)\n",
+            "import transformers\n\n\ndef f(tokenizer, chat):\n    return tokenizer.apply_chat_template(chat, return_dict=True)\n",
+        ],
+    ),
     "PS122": (
         ["import transformers\n\n\ndef f(pipe):\n    pipe.save_pretrained('x', safe_serialization=False)\n"],
         ["import transformers\n\n\ndef f(pipe):\n    pipe.save_pretrained('x')\n    g(safe_serialization=True)\n"],
@@ -446,6 +453,18 @@ MENDS = {
         "    tokenizer.encode_plus(f'{rows}', max_length=3)\n    tokenizer.batch_encode_plus(rows)\n",
         "import transformers\n\n\ndef f(tokenizer, rows):\n"
         "    tokenizer(f'{rows}', max_length=3)\n    tokenizer(rows)\n",
+    ),
+    "pipelines made directly": (
+        f"{CLASS}    pass\n\n\nMine(model=1, framework='pt')\n",
+        f"{CLASS}    pass\n\n\nMine(model=1)\n",
+    ),
+    "chat": (
+        "import transformers\n\n\ndef f(tokenizer, chat):\n    tokenizer.apply_chat_template(chat)\n",
+        "import transformers\n\n\ndef f(tokenizer, chat):\n    tokenizer.apply_chat_template(chat, return_dict=False)\n",
+    ),
+    "feature extractors": (
+        "from transformers import ViTFeatureExtractor\n\nViTFeatureExtractor()\n",
+        "from transformers import ViTImageProcessor as ViTFeatureExtractor\n\nViTFeatureExtractor()\n",
     ),
     "push": (
         "import transformers\n\n\ndef f(pipe):\n    pipe.push_to_hub('u/m', None, 'message', True)\n",

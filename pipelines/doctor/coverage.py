@@ -66,6 +66,7 @@ ALSO_SEEN: tuple[Row, ...] = (
 )
 TRAPS: tuple[Row, ...] = (
     Row("from_pt=, from_tf=", (), ("PS120",)),
+    Row("apply_chat_template returns a dict", (), ("PS126",)),
     Row('SUPPORTED_TASKS[...]["impl"] is a dotted name', (), ("PS121",)),
     Row("safe_serialization=", ("safe_serialization=",), ("PS122",)),
     Row("push_to_hub takes keywords only", (), ("PS123",)),

@@ -31,11 +31,13 @@ class ChangeArguments:
         span: the call.
         changes: keyword -> (new keyword, value's text); None leaves the argument out.
         positional: what to call the positional arguments, by their number from 0.
+        added: keyword and value's text of arguments that are put at the end.
     """
 
     span: Span
     changes: tuple[tuple[str, tuple[str, str] | None], ...] = ()
     positional: tuple[tuple[int, str], ...] = ()
+    added: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -148,6 +148,7 @@ def _changed_call(call: cst.Call, edit: ChangeArguments) -> cst.Call:
     import libcst as cst
 
     changes, positional = dict(edit.changes), dict(edit.positional)
+    equal = cst.AssignEqual(cst.SimpleWhitespace(""), cst.SimpleWhitespace(""))
     arguments: list[cst.Arg] = []
     for number, argument in enumerate(call.args):
         name = argument.keyword.value if argument.keyword is not None else positional.get(number)
@@ -157,11 +158,12 @@ def _changed_call(call: cst.Call, edit: ChangeArguments) -> cst.Call:
                 arguments[-1] = arguments[-1].with_changes(comma=argument.comma)
             continue
         if argument.keyword is None and number in positional:
-            equal = cst.AssignEqual(cst.SimpleWhitespace(""), cst.SimpleWhitespace(""))
             argument = argument.with_changes(keyword=cst.Name(positional[number]), equal=equal)
         if new:
             argument = argument.with_changes(keyword=cst.Name(new[0]), value=cst.parse_expression(new[1]))
         arguments.append(argument)
+    for name, value in edit.added:
+        arguments.append(cst.Arg(cst.parse_expression(value), cst.Name(name), equal=equal))
     return call.with_changes(args=arguments)
 
 

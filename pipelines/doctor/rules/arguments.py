@@ -103,7 +103,7 @@ def _by_framework(node: ast.expr) -> bool:
     words=("framework", "modelcard"),
 )
 def framework_argument(file: SourceFile) -> Iterator[Hit]:
-    """`framework=` and `modelcard=` for pipeline() and for Pipeline.__init__."""
+    """`framework=` and `modelcard=` for pipeline(), a pipeline's class and Pipeline.__init__."""
     calls = {id(call) for call in pipeline_calls(file)}
     for name, harmless in (("framework", ("pt", None)), ("modelcard", (None,))):
         for call, keyword, scope in file.keywords.get(name, ()):
@@ -113,9 +113,17 @@ def framework_argument(file: SourceFile) -> Iterator[Hit]:
                 and not scope.guarded
                 and file.is_pipeline(scope.cls)
             )
-            if id(call) in calls or is_init:
+            if id(call) in calls or is_init or (not scope.guarded and _makes_pipeline(file, call)):
                 edit = _drop(file, call, name) if _is_constant(keyword.value, *harmless) else None
                 yield hit(keyword, edit, name=name)
+
+
+def _makes_pipeline(file: SourceFile, call: ast.Call) -> bool:
+    """Tell whether a call is of a pipeline class that has no `__init__` of its own to take what it likes."""
+    found = file.find_class(call.func)
+    if isinstance(found, str):
+        return found.startswith("transformers.") and found.endswith("Pipeline")
+    return found is not None and found[0].is_pipeline(found[1]) and not found[0].defines(found[1], "__init__")
 
 
 @rule(
@@ -216,6 +224,25 @@ def weights_of_another_framework(file: SourceFile) -> Iterator[Hit]:
             if isinstance(call.func, ast.Attribute) and call.func.attr == "from_pretrained" and not scope.guarded:
                 edit = _drop(file, call, name) if _is_constant(keyword.value, False) else None
                 yield hit(keyword, edit, name=name)
+
+
+@rule(
+    "PS126",
+    "chat-template-result",
+    "apply_chat_template() of transformers 5 returns a dict of tensors where 4 returned the token ids.",
+    "Say return_dict=False for the ids, as 4.57 understands too, or return_dict=True and take what you need.",
+    words=("apply_chat_template",),
+    safe=True,
+)
+def chat_template_result(file: SourceFile) -> Iterator[Hit]:
+    """apply_chat_template of a tokenizer without `return_dict=`, unless it returns text."""
+    for call, scope in file.calls.get("apply_chat_template", ()):
+        given = {keyword.arg: keyword.value for keyword in call.keywords}
+        if scope.guarded or None in given or "return_dict" in given or _is_constant(given.get("tokenize"), False):
+            continue
+        of_tokenizer = isinstance(call.func, ast.Attribute) and _speaks_of_tokenizer(call.func.value)
+        if of_tokenizer and len(call.args) == 1 and file.is_about_transformers(scope):
+            yield hit(call, ChangeArguments(file.span(call), added=(("return_dict", "False"),)))
 
 
 @rule(

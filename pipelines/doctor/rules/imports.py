@@ -40,6 +40,17 @@ MOVED: dict[tuple[str, str], tuple[str, str]] = {
     ("transformers.utils.hub", "HUGGINGFACE_CO_RESOLVE_ENDPOINT"): _ENDPOINT,
     ("transformers.file_utils", "HUGGINGFACE_CO_RESOLVE_ENDPOINT"): _ENDPOINT,
 }
+# On 4.57 each of these is its image processor, with a warning.
+_IMAGE_PROCESSORS = (
+    "Beit", "CLIP", "ChineseCLIP", "ConditionalDetr", "ConvNext", "DPT", "DeformableDetr", "DeiT", "Detr",
+    "Donut", "Flava", "GLPN", "ImageGPT", "LayoutLMv2", "LayoutLMv3", "Levit", "MaskFormer", "MobileNetV1",
+    "MobileNetV2", "MobileViT", "OwlViT", "Perceiver", "PoolFormer", "Segformer", "ViT", "VideoMAE", "Vilt",
+    "Yolos",
+)  # fmt: skip
+MOVED |= {
+    ("transformers", f"{model}FeatureExtractor"): ("transformers", f"{model}ImageProcessor")
+    for model in _IMAGE_PROCESSORS
+}
 _FIRST_PARAMETER = "Take the first parameter's: next(model.parameters()).device, or .dtype."
 _CLASSES_BY_INPUT = "Use AutoModelForCausalLM, AutoModelForSeq2SeqLM or AutoModelForMaskedLM."
 _CARD = "huggingface_hub has a ModelCard of its own, made from text: from huggingface_hub import ModelCard"
