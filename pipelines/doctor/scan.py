@@ -218,20 +218,25 @@ def _check(source: SourceFile) -> list[Finding]:
         if row.check is None or (words is not None and row.words and row.words.isdisjoint(words)):
             continue
         for one in row.check(source):
-            at = _place(source, one.node)
+            line, column, cell = _position(source, one.node)
             why, mend = row.why.format(**one.words), one.mend or row.mend.format(**one.words)
             edit = None if isinstance(source, Notebook) else one.edit
-            findings.append(Finding(row.code, row.name, why, mend, at.path, at.line, at.column, at.cell, edit))
+            findings.append(Finding(row.code, row.name, why, mend, source.path, line, column, cell, edit))
     return findings
 
 
 def _place(source: SourceFile, node: Any) -> Finding:
     """Return a finding that has only its place."""
+    return Finding("", "", "", "", source.path, *_position(source, node))
+
+
+def _position(source: SourceFile, node: Any) -> tuple[int, int, int | None]:
+    """Return line, column and, in a notebook, the cell of a node."""
     line, column = node.lineno, source.column(node.lineno, node.col_offset) + 1
     if isinstance(source, Notebook):
         cell = next(one for one in reversed(source.cells) if one.first <= line)
-        return Finding("", "", "", "", source.path, line - cell.first + 1, column, cell.number)
-    return Finding("", "", "", "", source.path, line, column)
+        return line - cell.first + 1, column, cell.number
+    return line, column, None
 
 
 def _ignored(source: SourceFile | None, path: Path) -> tuple[dict[int, set[str]], list[Finding]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import os
 import re
 import sys
 from collections import defaultdict
@@ -175,7 +176,7 @@ class SourceFile:
     @functools.cached_property
     def own_package(self) -> str:
         """The name of the topmost package around the file, "" if there is none: importing that is no library."""
-        return _package_around(self.path.parent)
+        return _package_around(os.path.dirname(self.path))  # noqa: PTH120  # quick: asked for each file
 
     def _bind(self, node: ast.Import | ast.ImportFrom, scope: Scope) -> None:
         self.imports.append((node, scope))
@@ -446,8 +447,8 @@ def _expects_absence(node: ast.AST) -> bool:
 
 
 @functools.lru_cache(maxsize=1024)
-def _package_around(folder: Path) -> str:
-    name = ""
+def _package_around(place: str) -> str:
+    folder, name = Path(place), ""
     while (folder / "__init__.py").is_file():
         name, folder = folder.name, folder.parent
     return name
@@ -495,12 +496,13 @@ def forget() -> None:
 def sibling(path: Path, dotted: str) -> Path | None:
     """Return the user's own file that an absolute import in another file means: beside it, or in its package."""
     first = dotted.partition(".")[0]
-    found = None if first in sys.stdlib_module_names else _sibling(path.parent, first)
+    found = None if first in sys.stdlib_module_names else _sibling(os.path.dirname(path), first)  # noqa: PTH120  # as above
     return found if found != path else None
 
 
 @functools.lru_cache(maxsize=4096)
-def _sibling(folder: Path, first: str) -> Path | None:
+def _sibling(place: str, first: str) -> Path | None:
+    folder = Path(place)
     beside = module_file(folder / first)
     while beside is None and (folder / "__init__.py").is_file():
         if folder.name == first:
