@@ -9,8 +9,9 @@ each turn from another start. A ratio is the median of the ratios within a turn,
 does the same to both; min and max beside it say how noisy it was.
 
 Text is real and of mixed length: docstrings of the standard library, truncated to the model's limit, and those of the
-installed packages, which are about twice as long. Pairs are MRPC's from the folder that PIPESMITH_MRPC names, else sentences of docstrings. `--only tensorflow`
-compares TensorFlow models, on transformers 4. Not a test: a time is never an assertion.
+installed packages, which are about twice as long. Pairs are MRPC's from the folder that PIPESMITH_MRPC names, else
+sentences of docstrings. `--only tensorflow` compares TensorFlow models, on transformers 4. Not a test: a time is never an
+assertion.
 """
 
 from __future__ import annotations
