@@ -10,8 +10,8 @@ does the same to both; min and max beside it say how noisy it was.
 
 Text is real and of mixed length: docstrings of the standard library, truncated to the model's limit, and those of the
 installed packages, which are about twice as long. Pairs are MRPC's from the folder that PIPESMITH_MRPC names, else
-sentences of docstrings. `--only tensorflow` compares TensorFlow models, on transformers 4. Not a test: a time is never an
-assertion.
+sentences of docstrings. `--only tensorflow` compares TensorFlow models, on transformers 4. Not a test: a time is never
+an assertion.
 """
 
 from __future__ import annotations
