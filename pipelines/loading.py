@@ -408,7 +408,7 @@ def _construct(
                 f"{name} is no further argument of {pipeline_class.__name__}: it is set already.", hint="Leave it out."
             )
     try:
-        pipe = pipeline_class(model=model, task=entry.task, **arguments)
+        pipe = pipeline_class(model=model, task=_task_of(entry, model, options), **arguments)
     except TypeError as error:
         if "__init__()" not in str(error):
             raise _failed(f"{pipeline_class.__name__} cannot be made", error) from error
@@ -422,6 +422,15 @@ def _construct(
         raise _failed(f"{pipeline_class.__name__} cannot be made", error) from error
     pipe.save_pretrained = functools.partial(_save, pipe, entry)
     return pipe
+
+
+def _task_of(entry: PipelineEntry, model: Any, options: LoadOptions) -> str:
+    """Return the task that a pipeline is told: of translation, the first pair of languages that its model names."""
+    named = getattr(model.config, "task_specific_params", None) if entry.task == "translation" else None
+    found = next((task for task in named or () if task.startswith("translation_")), entry.task)
+    if found != entry.task:
+        options.notify(f"The task is {found}, the first that the model knows.")
+    return found
 
 
 def _save(pipe: Any, entry: PipelineEntry, save_directory: Any, *args: Any, **kwargs: Any) -> None:

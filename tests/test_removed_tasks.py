@@ -100,6 +100,43 @@ def test_batched_equals_single(task: str, inputs: Any, parameters: dict[str, Any
     assert [record.plain(result.result) for result in found] == near(wanted)
 
 
+def test_translation_takes_the_languages_that_the_model_names(tmp_path: Path) -> None:
+    """As transformers.pipeline of 4 does: T5's own prefix depends on it."""
+    specific = {"summarization": {"prefix": "short: "}, "translation_en_to_de": {"prefix": "to German: "}}
+    group = {"model": "T5ForConditionalGeneration", "architecture": "t5", "config": {"task_specific_params": specific}}
+    checkpoint = recorder().make_checkpoint(group, tmp_path / "checkpoint")
+    pipe = pipeline("translation", checkpoint)
+    assert (pipe.task, pipe.prefix) == ("translation_en_to_de", "to German: ")
+    assert pipeline("translation_en_to_fr", checkpoint).prefix is None
+
+
+def test_nothing_for_nothing() -> None:
+    assert pipeline("question-answering", "tiny")(question=[], context=[]) == []
+    assert pipeline("summarization", "tiny")([]) == []
+    assert pipeline("vqa", "tiny")([], question="what?") == []
+    assert pipeline("image-to-text", "tiny")([]) == []
+
+
+def test_questions_of_odd_shapes() -> None:
+    pipe = pipeline("question-answering", "tiny")
+    both = {"question": ["Where?", "Who?"], "context": [CONTEXT, "Anna and Bob."]}
+    assert pipe(both) == pipe(**both) and len(pipe(both)) == 2
+    with pytest.raises(ValueError, match="which is no text"):
+        pipe({"question": ("a", "b"), "context": CONTEXT})
+    long = "where " * 40  # leaves 21 tokens for a part, fewer than it is to share with the next
+    answer = pipe(question=long, context=CONTEXT * 5, max_seq_len=64, doc_stride=32)
+    assert answer["answer"] in CONTEXT * 5
+
+
+def test_example_of_squad_counts_words() -> None:
+    from pipesmith.pipelines.compat.returned import returned
+
+    example = returned("transformers", "SquadExample")("1", "Who?", " My name  is\tX Y.\n", "X Y", 13, "t")
+    assert example.doc_tokens == ["My", "name", "is", "X", "Y."]
+    assert example.char_to_word_offset == [-1, *[0] * 3, *[1] * 6, *[2] * 3, *[3] * 2, *[4] * 3]
+    assert (example.start_position, example.end_position) == (3, 4)
+
+
 def test_from_the_shell(pipe: Pipe, media: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(media)
     ran = pipe("run", "question-answering", "--model", "tiny", "--context", CONTEXT, "--top-k", "2", "Where do I live?")

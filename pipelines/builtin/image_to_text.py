@@ -70,6 +70,8 @@ class ImageToTextPipeline(Pipeline):
         """
         if inputs is None:
             raise ValueError("no image was given")
+        if isinstance(inputs, list) and not inputs:
+            return []
         return super().__call__(inputs, **kwargs)
 
     def preprocess(self, image: Any, prompt: str | None = None, timeout: float | None = None) -> Any:

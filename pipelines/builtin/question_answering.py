@@ -5,8 +5,10 @@ torch and numpy alone, and a fast tokenizer: the others do not say which charact
 """
 
 import inspect
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import accumulate
 from types import GeneratorType
 from typing import Any
 
@@ -18,6 +20,7 @@ from transformers.pipelines.base import ArgumentHandler, ChunkPipeline
 
 _NEVER = -10_000.0  # the logit of a token that no answer starts or ends with
 _FORM = 'write question="...", context="...", or a dict of these'
+_WORD = re.compile(r"[^ \t\r\n\u202f]+")
 
 
 @dataclass
@@ -32,6 +35,33 @@ class SquadExample:
     title: str | None = None
     answers: list[Any] = field(default_factory=list)
     is_impossible: bool = False
+
+    @property
+    def doc_tokens(self) -> list[str]:
+        """The words of the context, as white space parts it."""
+        return _WORD.findall(self.context_text)
+
+    @property
+    def char_to_word_offset(self) -> list[int]:
+        """For each character of the context the number of its word, from 0; white space counts to the word before."""
+        starts = {word.start() for word in _WORD.finditer(self.context_text)}
+        return [*accumulate((place in starts for place in range(len(self.context_text))), initial=-1)][1:]
+
+    @property
+    def start_position(self) -> int:
+        """The number of the answer's first word; 0 without an answer."""
+        return self._word_of(0)
+
+    @property
+    def end_position(self) -> int:
+        """The number of the answer's last word; 0 without an answer."""
+        return self._word_of(len(self.answer_text or "") - 1)
+
+    def _word_of(self, place: int) -> int:
+        if self.start_position_character is None or self.is_impossible:
+            return 0
+        words = self.char_to_word_offset
+        return words[min(self.start_position_character + place, len(words) - 1)]
 
 
 class QuestionAnsweringArgumentHandler(ArgumentHandler):
@@ -52,13 +82,16 @@ class QuestionAnsweringArgumentHandler(ArgumentHandler):
                 raise KeyError(f"{name} is missing: {_FORM}")
             if item[name] is None or item[name] == "":
                 raise ValueError(f"{name} is {'None' if item[name] is None else 'empty'}")
+            if not isinstance(item[name], str):
+                raise ValueError(f"{name} is {item[name]!r}, which is no text")
         return SquadExample(None, item["question"], item["context"])
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Return a list of examples; a data set or a generator as it is.
 
         Args:
-            *args: a question and its context, or examples and dicts of these, one by one or as a list.
+            *args: a question and its context, or examples and dicts of these, one by one or as a list; the question
+                and the context of a dict may be lists.
             **kwargs: `question` and `context`, each one or a list; `X` or `data` as the one positional argument.
         """
         inputs: Any = list(args)
@@ -76,7 +109,12 @@ class QuestionAnsweringArgumentHandler(ArgumentHandler):
             inputs = [inputs]
         if isinstance(inputs, str) or not hasattr(inputs, "__iter__"):
             raise ValueError(f"{inputs!r} is no question with its context: {_FORM}")
-        return [self.normalize(item) for item in inputs]
+        return [self.normalize(pair) for item in inputs for pair in self._expanded(item)]
+
+    def _expanded(self, item: Any) -> list[Any]:
+        if isinstance(item, dict) and (isinstance(item.get("question"), list) or isinstance(item.get("context"), list)):
+            return self._pairs(item.get("question"), item.get("context"))
+        return [item]
 
     def _pairs(self, question: Any, context: Any) -> list[Any]:
         if question is None or context is None:
@@ -100,7 +138,8 @@ class QuestionAnsweringPipeline(ChunkPipeline):
         top_k (`int`, *optional*, defaults to 1):
             How many answers, best first; with 1 the result is one dict.
         doc_stride (`int`, *optional*):
-            Tokens that the parts of a long text share; 128, or half a part if that is less.
+            Tokens that the parts of a long text share; 128, or half a part if that is less. Where a long question
+            leaves no room for them, half of the room.
         max_answer_len (`int`, *optional*, defaults to 15):
             The most tokens of an answer.
         max_seq_len (`int`, *optional*):
@@ -181,6 +220,8 @@ class QuestionAnsweringPipeline(ChunkPipeline):
         if len(args) == 1 and isinstance(args[0], (str, Dataset, GeneratorType)):
             return super().__call__(args[0], **kwargs)  # a context among the parameters belongs to every question
         examples = self._args_parser(*args, **kwargs)
+        if isinstance(examples, list) and not examples:
+            return []
         parameters = {name: kwargs[name] for name in kwargs if name not in ("question", "context", "X", "data")}
         one = isinstance(examples, list) and len(examples) == 1
         return super().__call__(examples[0] if one else examples, **parameters)
@@ -205,6 +246,10 @@ class QuestionAnsweringPipeline(ChunkPipeline):
             raise ValueError(f"doc_stride ({doc_stride}) is more than max_seq_len ({max_seq_len})")
         place = self._place_of_context()
         texts = (example.question_text, example.context_text)
+        most = max_seq_len - self.tokenizer.num_special_tokens_to_add(pair=True)
+        room = most - len(self.tokenizer(example.question_text, add_special_tokens=False)["input_ids"])
+        if 0 < room <= doc_stride < most:  # the tokenizer would panic
+            doc_stride = room // 2
         encoded = self.tokenizer(
             texts[1 - place],
             texts[place],

@@ -82,6 +82,8 @@ class Text2TextGenerationPipeline(Pipeline):
             For a text a list of dicts, one for each sequence asked for; for a list of texts a list of such lists, or
             of the dicts themselves where each text has one. A dict has `generated_text` or `generated_token_ids`.
         """
+        if isinstance(inputs, list) and not inputs:
+            return []
         results = super().__call__(inputs, **kwargs)
         if isinstance(inputs, list) and all(len(result) == 1 for result in results):
             return [result[0] for result in results]

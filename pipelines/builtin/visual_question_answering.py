@@ -82,6 +82,8 @@ class VisualQuestionAnsweringPipeline(Pipeline):
         elif question is not None:
             images = [image] if isinstance(image, (str, dict)) or not hasattr(image, "__len__") else image
             image = [{"image": one, "question": text} for text in question for one in images]
+        if isinstance(image, list) and not image:
+            return []
         return super().__call__(image, **kwargs)
 
     def preprocess(
