@@ -107,7 +107,7 @@ KILLED = {
     "after the weights": ("PUT", "*", "call", 1),
     "before the commit": ("POST", "*/commit/*", "before", 1),
     "after the commit": ("POST", "*/commit/*", "call", 2),
-    "while it is loaded back": ("GET", "*/resolve/*/model.safetensors", "before", 2),
+    "while it is loaded back": ("GET", "/download/*", "before", 2),
 }
 # Weights that no buffer of the network holds, 19 MB.
 WEIGHTS = """
