@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import hashlib
 import json
+import operator
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from pipesmith.pipelines.errors import OutputError
 from pipesmith.pipelines.plain import to_plain
-from pipesmith.pipelines.records.partial import Partial, checksum
+from pipesmith.pipelines.records.partial import Partial, Whole, checksum
 
-_SAMPLE = 2**16  # bytes at either end of a file that tell it from others
-_WEIGHTS = (".safetensors", ".bin", ".h5", ".pt")
+_BLOCK, _BLOCKS = 2**16, 2**14  # bytes, and how many blocks of them are read of a file larger than all of them: 1 GB
+_OF_MODEL = (".json", ".py", ".safetensors", ".bin", ".h5", ".pt", ".txt", ".model", ".jinja")
 
 
 @dataclass(frozen=True)
@@ -28,13 +30,11 @@ class Progress:
 
     Args:
         skipped: rows that failed and were left out (`--on-error skip`).
-        window: rows that the engine sorts together at most; None if it had not begun.
         size: bytes of the output at the last note.
         checksum: CRC-32 of these bytes.
     """
 
     skipped: int = 0
-    window: int | None = None
     size: int = 0
     checksum: int = 0
 
@@ -48,20 +48,20 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._file: Any = None
+        self._file: Whole | None = None
 
     def begin(self, run: Mapping[str, Any]) -> None:
         """Write what the run is, in place of what stood there."""
-        self._file = self.path.open("w", encoding="utf-8", buffering=1)
-        self._file.write(json.dumps({"run": run}) + "\n")
+        self._open("wb")
+        self._write({"run": run})
 
     def go_on(self) -> None:
-        """Add to what is there."""
-        self._file = self.path.open("a", encoding="utf-8", buffering=1)
+        """Add to what is there, after its last whole line."""
+        self._open("r+b", size=self.path.read_bytes().rfind(b"\n") + 1)
 
     def note(self, **what: Any) -> None:
         """Write down how far the run is; see `Progress`."""
-        self._file.write(json.dumps(what) + "\n")
+        self._write(what)
 
     def close(self, *, remove: bool = False) -> None:
         """Close the file, or remove it: the run is complete."""
@@ -70,6 +70,20 @@ class Journal:
         if remove:
             self.path.unlink(missing_ok=True)
 
+    def _open(self, mode: str, size: int = 0) -> None:
+        raw = self.path.open(mode, buffering=0)
+        raw.truncate(size)
+        raw.seek(size)
+        self._file = Whole(raw, size)  # type: ignore[arg-type]  # without a buffer it is raw
+
+    def _write(self, line: Mapping[str, Any]) -> None:
+        assert self._file is not None
+        try:
+            self._file.write(json.dumps(line).encode() + b"\n")
+        except OSError as error:
+            error.filename = str(self.path)
+            raise
+
     def read(self) -> tuple[dict[str, Any], Progress]:
         """Return what the run was, and how far it is.
 
@@ -77,21 +91,20 @@ class Journal:
             OutputError: there is no journal, or it is none.
         """
         try:
-            text = self.path.read_text(encoding="utf-8")
+            data = self.path.read_bytes()
         except OSError as error:
             raise OutputError(
                 f"{self.path} cannot be read, so nobody knows what the unfinished output belongs to.",
                 hint="--force starts again.",
             ) from error
-        lines = [line for line in text.split("\n")[:-1] if line]  # without half a line at the end
+        lines = [line for line in data.split(b"\n")[:-1] if line]  # without half a line at the end
         try:
             first, *rest = (json.loads(line) for line in lines)
-            run = first["run"]
-            found: dict[str, Any] = {}
+            run, found = dict(first["run"]), {"skipped": 0}
             for line in rest:
-                found = {**found, **line, "skipped": found.get("skipped", 0) + line.get("skipped", 0)}
-            return run, Progress(**found)
-        except (ValueError, KeyError, TypeError) as error:
+                found = {**found, **line, "skipped": found["skipped"] + line.get("skipped", 0)}
+            return run, Progress(**{name: operator.index(value) for name, value in found.items()})
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise OutputError(f"{self.path} is no journal of a run.", hint="--force starts again.") from error
 
 
@@ -124,8 +137,13 @@ def check_output(path: Path, partial: Partial, progress: Progress) -> None:
 
 
 def describe_files(files: Iterable[tuple[str, Path | None]]) -> list[list[Any]]:
-    """Return what tells files from others: name, size and a hash of both ends."""
-    return [[name, *_print_of(path)] if path is not None and path.is_file() else [name] for name, path in files]
+    """Return what tells inputs from others: name, size and a hash of what is in it; of a folder, those of its files."""
+    found: list[list[Any]] = []
+    for name, path in files:
+        inside = sorted(path.rglob("*")) if path is not None and path.is_dir() else [path]
+        prints = [_print_of(file) for file in inside if file is not None and file.is_file()]
+        found.append([name, *chain.from_iterable(prints)])
+    return found
 
 
 def describe_model(pipe: Any) -> dict[str, Any]:
@@ -134,7 +152,7 @@ def describe_model(pipe: Any) -> dict[str, Any]:
     found = {"name": name, "dtype": str(pipe.model.dtype), "commit": getattr(pipe.model.config, "_commit_hash", None)}
     folder = Path(name)
     if folder.is_dir():
-        files = sorted(file for file in folder.iterdir() if file.suffix in (".json", *_WEIGHTS) and file.is_file())
+        files = sorted(file for file in folder.iterdir() if file.suffix in _OF_MODEL and file.is_file())
         found["files"] = [[file.name, *_print_of(file)] for file in files]
     return found
 
@@ -164,13 +182,14 @@ def plain(run: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _print_of(path: Path) -> tuple[int, str]:
-    size = path.stat().st_size
+    """Return a file's size, and a hash of what is in it; of a large one, of blocks spread over it."""
+    size, found = path.stat().st_size, hashlib.sha256()
+    step = max(_BLOCK, size // _BLOCKS)
     with path.open("rb") as stream:
-        ends = stream.read(_SAMPLE)
-        if size > _SAMPLE:
-            stream.seek(max(_SAMPLE, size - _SAMPLE))
-            ends += stream.read()
-    return size, _hash(ends)
+        for start in (*range(0, size, step), max(0, size - _BLOCK)):
+            stream.seek(start)
+            found.update(stream.read(_BLOCK))
+    return size, found.hexdigest()[:16]
 
 
 def _hash(data: bytes) -> str:

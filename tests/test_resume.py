@@ -17,6 +17,10 @@ from typing import Any
 import pytest
 from support import Ran, write
 
+from pipesmith.pipelines.errors import OutputError
+from pipesmith.pipelines.journal import Journal, Progress
+from pipesmith.pipelines.records.output import OutputFile
+
 pytestmark = pytest.mark.both_lines
 Pipe = Callable[..., Ran]
 
@@ -169,6 +173,13 @@ def test_another_run_does_not_go_on(pipe: Pipe, unfinished: list[str]) -> None:
     Path("in.jsonl").write_text(rows + '{"id": 999, "text": "more"}\n')
     ran = pipe(*unfinished, "--resume")
     assert ran.code == 1 and "input" in ran.err and "in.jsonl" in ran.err
+    with Path("in.jsonl").open("r+b") as file:  # one byte in the middle of a file
+        file.seek(len(rows) // 2)
+        middle = file.read(200)
+        file.seek(len(rows) // 2 + middle.index(b"e"))
+        file.write(b"a")
+    ran = pipe(*unfinished, "--resume")
+    assert ran.code == 1 and "input" in ran.err and "in.jsonl" in ran.err
     Path("in.jsonl").write_text(rows)
     assert Path("out.jsonl.part").read_bytes() == part  # nothing is lost by a refusal
 
@@ -181,6 +192,9 @@ def test_another_run_does_not_go_on(pipe: Pipe, unfinished: list[str]) -> None:
         (lambda part, journal: part.write_bytes(b"no json\n" + part.read_bytes()), "line 1"),
         (lambda part, journal: journal.unlink(), "journal"),
         (lambda part, journal: journal.write_text("odd\n"), "journal"),
+        (lambda part, journal: journal.write_bytes(journal.read_bytes() + b"\xff\n"), "journal"),
+        (lambda part, journal: journal.write_text(journal.read_text() + '{"size": "12"}\n'), "journal"),
+        (lambda part, journal: journal.write_text('{"run": 7}\n'), "journal"),
     ],
 )
 def test_a_spoiled_output_does_not_go_on(pipe: Pipe, unfinished: list[str], spoil: Any, words: str) -> None:
@@ -188,6 +202,26 @@ def test_a_spoiled_output_does_not_go_on(pipe: Pipe, unfinished: list[str], spoi
     ran = pipe(*unfinished, "--resume")
     assert ran.code == 1 and words in ran.err and "--force" in ran.err, ran.err
     assert pipe(*unfinished, "--force").code == 3
+
+
+def test_bytes_that_are_no_text(tmp_path: Path) -> None:
+    part = tmp_path / "out.csv.part"
+    part.write_bytes(b"id,result\n1,a\n2,\xff\xfe\n3,c\n")
+    with pytest.raises(OutputError, match=r"out\.csv\.part, line \d is none that was written there"):
+        OutputFile(tmp_path / "out.csv", resume=True)
+
+
+def test_half_a_line_of_the_journal(tmp_path: Path) -> None:
+    path = tmp_path / "out.jsonl.part.journal"
+    for begin in (lambda journal: journal.begin({"task": "x"}), Journal.go_on, Journal.go_on):
+        journal = Journal(path)
+        begin(journal)
+        journal.note(size=12, checksum=7)
+        journal.note(skipped=1)
+        journal.close()
+        with path.open("ab") as file:
+            file.write(b'{"size": 1')
+    assert Journal(path).read() == ({"task": "x"}, Progress(skipped=3, size=12, checksum=7))
 
 
 def test_nothing_to_resume(pipe: Pipe, score: list[str]) -> None:

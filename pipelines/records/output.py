@@ -11,7 +11,6 @@ import errno
 import json
 import os
 import sys
-import zlib
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +21,7 @@ from pipesmith.pipelines.errors import OutputError
 from pipesmith.pipelines.names import IS, counted, nearest
 from pipesmith.pipelines.records.compression import COMPRESSIONS, compressed, format_ending
 from pipesmith.pipelines.records.formats import Format, NewColumnsError, Sink, formats
-from pipesmith.pipelines.records.partial import AGAIN, PART, Partial, checksum
+from pipesmith.pipelines.records.partial import AGAIN, PART, Partial, Whole, checksum
 from pipesmith.pipelines.records.record import ReadOptions, Row, WriteOptions
 from pipesmith.pipelines.records.source import Source
 
@@ -221,7 +220,7 @@ class OutputFile:
         if size:
             self._stream.truncate(size)
             self._stream.seek(size)
-        self._whole = _Whole(self._stream, size, checksum(self.part, size) if size else 0)
+        self._whole = Whole(self._stream, size, checksum(self.part, size) if size else 0)
         self._sink = self._new_sink(self._options)
 
     def _opened(self, path: Path, mode: str) -> BinaryIO:
@@ -305,30 +304,3 @@ class OutputFile:
             f"{self.path} cannot be written: {error.strerror or error}.{kept}",
             hint="Make room, or write elsewhere." if full else "Check the folder, or write elsewhere.",
         )
-
-
-class _Whole:
-    """A stream whose every write is whole or undone: half a row is worse than none."""
-
-    def __init__(self, raw: BinaryIO, size: int, checksum: int) -> None:
-        self._raw = raw
-        self.size = size
-        self.checksum = checksum
-
-    def write(self, data: bytes) -> int:
-        view = memoryview(data)
-        written = 0
-        try:
-            while written < len(view):
-                written += self._raw.write(view[written:])
-        except OSError:
-            if written and self._raw.seekable():
-                self._raw.seek(-written, os.SEEK_CUR)
-                self._raw.truncate()
-            raise
-        self.size += written
-        self.checksum = zlib.crc32(view, self.checksum)
-        return written
-
-    def flush(self) -> None:
-        """There is nothing to flush: every write goes to the system."""

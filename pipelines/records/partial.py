@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import sys
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from pipesmith.pipelines.errors import OutputError
 
@@ -39,6 +41,37 @@ class Partial:
     failed: int
     size: int
     columns: tuple[str, ...] = ()
+
+
+class Whole:
+    """A stream whose every write is whole or undone: half a row is worse than none."""
+
+    def __init__(self, raw: BinaryIO, size: int = 0, checksum: int = 0) -> None:
+        self._raw = raw
+        self.size = size
+        self.checksum = checksum
+
+    def write(self, data: bytes) -> int:
+        view = memoryview(data)
+        written = 0
+        try:
+            while written < len(view):
+                written += self._raw.write(view[written:])
+        except OSError:
+            if written and self._raw.seekable():
+                self._raw.seek(-written, os.SEEK_CUR)
+                self._raw.truncate()
+            raise
+        self.size += written
+        self.checksum = zlib.crc32(view, self.checksum)
+        return written
+
+    def flush(self) -> None:
+        """There is nothing to flush: every write goes to the system."""
+
+    def close(self) -> None:
+        """Close the stream."""
+        self._raw.close()
 
 
 def checksum(path: Path, size: int) -> int:
@@ -97,7 +130,7 @@ def count_table(path: Path, *, delimiter: str) -> Partial:
         while True:
             try:
                 cells = next(reader, None)
-            except csv.Error as error:
+            except (csv.Error, UnicodeDecodeError) as error:
                 if "unexpected end of data" in str(error):  # half a row: its last cell is open
                     break
                 raise _edited(path, reader.line_num) from error
