@@ -335,6 +335,102 @@ def test_forward_returns_no_batch(forward: Callable[..., Any]) -> None:
     assert len(said) <= 2
 
 
+class HandsOver(Scores):
+    """What preprocess leaves on the instance is postprocess's."""
+
+    def preprocess(self, text: Any) -> Any:
+        self.keep(text)
+        return super().preprocess(text)
+
+    def keep(self, text: str) -> None:
+        self.text = text
+
+    def postprocess(self, outputs: Any) -> Any:
+        return [self.text, *super().postprocess(outputs)]
+
+
+class Counts(Scores):
+    count = 0
+
+    def postprocess(self, outputs: Any) -> Any:
+        self.count += 1
+        return [self.count, *super().postprocess(outputs)]
+
+
+class Repeats(Scores):
+    def _forward(self, inputs: Any) -> Any:
+        if not hasattr(self, "seen"):
+            self.seen: list[Any] = []
+        self.seen.append(inputs["input_ids"].shape[-1])
+        return super()._forward(inputs)
+
+    def postprocess(self, outputs: Any) -> Any:
+        return [len(self.seen), *super().postprocess(outputs)]
+
+
+@pytest.mark.parametrize("kind", [HandsOver, Counts, Repeats])
+def test_what_is_kept_between_stages_is_of_the_same_row(kind: type) -> None:
+    said: list[str] = []
+    found = results(live(kind), texts(60), notify=said.append)
+    expected = alone(live(kind), texts(60))
+    assert [row[0] for row in found] == [row[0] for row in expected]
+    assert_close([row[1:] for row in found], [row[1:] for row in expected])
+    assert len(said) == 1 and "runs row by row: postprocess reads self." in said[0]
+
+
+class KeepsWhatMatters(Scores):
+    """Keeps nothing that another row's results depend on."""
+
+    names: Any = None
+
+    def preprocess(self, text: Any) -> Any:
+        self.last_text = text  # nobody reads it
+        return super().preprocess(text)
+
+    def _forward(self, inputs: Any) -> Any:
+        self.outputs = super()._forward(inputs)
+        return self.outputs
+
+    def postprocess(self, outputs: Any) -> Any:
+        if self.names is None:
+            self.names = ["a", "b"]
+        return [len(self.names), *super().postprocess(outputs)]
+
+
+def test_what_is_kept_for_nobody_or_once_is_batched() -> None:
+    said, statistics = [], Statistics()  # type: ignore[var-annotated]
+    assert_close(
+        results(live(KeepsWhatMatters), texts(60), notify=said.append, statistics=statistics),
+        alone(live(KeepsWhatMatters), texts(60)),
+    )
+    assert not said and statistics.batches < 60
+
+
+def test_own_call_that_adds_to_a_text() -> None:
+    class Prefixed(Scores):
+        def __call__(self, text: Any, *args: Any, **kwargs: Any) -> Any:
+            return super().__call__(text + " good day people", *args, **kwargs)  # type: ignore[misc]
+
+    assert_close(results(live(Prefixed), texts(8)), alone(live(Prefixed), texts(8)))
+
+
+def test_a_pipeline_is_called_and_run_again_while_it_runs() -> None:
+    pipe = live(Scores)
+    expected = alone(pipe, texts(40))
+    found = []
+    for result in run(pipe, rows(texts(40)), options=AT_ONCE):
+        found.append(result.result)
+        if len(found) == 5:
+            assert_close(results(pipe, texts(40)), expected)
+            assert_close([one[0]["score"] if isinstance(one, dict) else one for one in pipe(texts(3))], expected[:3])
+    assert_close(found, expected)
+    given_up = run(pipe, rows(texts(40)), options=AT_ONCE)
+    next(given_up)
+    assert_close(results(pipe, texts(40)), expected)
+    given_up.close()
+    assert_close(results(pipe, texts(40)), expected)
+
+
 def test_forward_that_refuses_batches() -> None:
     class OneByOne(Scores):
         def _forward(self, inputs: Any) -> Any:

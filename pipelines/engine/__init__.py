@@ -16,6 +16,7 @@
     weight.py        fewer rows at once where results are large
     openmp.py        threads of torch that would stand in each other's way
     tensors.py       pipelines of TensorFlow
+    state.py         what a class keeps between rows, read from its source
     alone.py         row by row, for classes that cannot be batched
     failures.py      why a row failed
 
@@ -60,6 +61,7 @@ def run(
     from pipesmith.pipelines.engine.alone import run_alone
     from pipesmith.pipelines.engine.batches import run_in_batches
     from pipesmith.pipelines.engine.entry import Entry
+    from pipesmith.pipelines.engine.state import why_alone
     from pipesmith.pipelines.engine.tensors import is_tensorflow, stages_in_torch
 
     notify = notify or (lambda text: None)
@@ -76,7 +78,13 @@ def run(
         notify("--num-workers has no effect here: TensorFlow does not live on in a process that is forked.")
         options = replace(options, num_workers=0)
     if not options.is_deterministic and options.row_timeout is None:
-        with stages_in_torch(pipe), Entry(pipe) as entry:
+        why = why_alone(pipe)
+        if why:
+            notify(f"{type(pipe).__name__} runs row by row: {why}.")
+            options = replace(options, is_deterministic=True)
+    if not options.is_deterministic and options.row_timeout is None:
+        with stages_in_torch(pipe):
+            entry = Entry(pipe)
             if entry.takes(first):
                 statistics = Statistics() if statistics is None else statistics
                 yield from run_in_batches(pipe, rows, entry, options, statistics, notify)

@@ -1,17 +1,22 @@
 """Where transformers is entered: a class's own `__call__`, up to the point where it would begin to batch.
 
-`get_iterator` is replaced on the instance, and the class is called with a dataset. What its `__call__` and
-`_sanitize_parameters` make of input and parameters is then known, and the stages are still ours to run.
+The class is called with a dataset while `get_iterator` is replaced on the instance. What its `__call__` and
+`_sanitize_parameters` make of input and parameters is then known, and the stages are still ours to run. It is replaced
+for that call alone: while results are awaited the pipeline may be called, and run by the engine, as ever.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from pipesmith.pipelines.engine.rows import Row
 from pipesmith.pipelines.engine.tensors import is_tensorflow
+
+_ENTERING = threading.RLock()  # two runs of one pipeline do not enter it at once
 
 
 @dataclass(eq=False, slots=True)
@@ -30,7 +35,7 @@ class Stages:
 
 
 class Entry:
-    """Enters one live pipeline; a context manager that leaves it as it was.
+    """Enters one live pipeline, which is otherwise as it was.
 
     Args:
         pipe: the pipeline.
@@ -42,17 +47,6 @@ class Entry:
         self._stages: Stages | None = None
         self._captured: tuple[Any, Any, Any, Any] | None = None
         self._forwards: list[Mapping[str, Any]] = []
-
-    def __enter__(self) -> Entry:
-        self._pipe.get_iterator = self._capture
-        if is_tensorflow(self._pipe):
-            self._pipe.iterate = lambda inputs, *stages: self._capture(inputs, 0, 1, *stages)
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        del self._pipe.get_iterator
-        if is_tensorflow(self._pipe):
-            del self._pipe.iterate
 
     def takes(self, row: Row) -> bool:
         """Tell whether the class lets itself be entered; asked with the first row.
@@ -91,20 +85,41 @@ class Entry:
 
     def _enter(self, dataset: Any, parameters: Mapping[str, Any]) -> tuple[Any, Any, Any, Any]:
         """Return the dataset that came through and the stages' parameters."""
-        self._captured = None
-        token = self._pipe(dataset, **parameters)
+        with self._replaced():
+            token = self._pipe(dataset, **parameters)
         captured: Any = self._captured
         self._captured = None
         if captured is None or token is not self:
             raise TypeError(f"{type(self._pipe).__name__}.__call__ does not hand on a dataset")
         return captured  # type: ignore[no-any-return]
 
-    def _capture(
-        self, inputs: Any, num_workers: int, batch_size: int, preprocess: Any, forward: Any, postprocess: Any
-    ) -> Entry:
-        """Stand in for `get_iterator`."""
-        self._captured = (inputs, preprocess, forward, postprocess)
-        return self
+    @contextmanager
+    def _replaced(self) -> Iterator[None]:
+        """Let what `__call__` hands to `get_iterator` in this thread come here; other threads' calls are their own."""
+        kind, thread = type(self._pipe), threading.get_ident()
+
+        def get_iterator(inputs: Any, num_workers: int, batch_size: int, *stages: Any) -> Any:
+            if threading.get_ident() != thread:
+                return kind.get_iterator(self._pipe, inputs, num_workers, batch_size, *stages)
+            self._captured = (inputs, *stages)
+            return self
+
+        def iterate(inputs: Any, *stages: Any) -> Any:  # of TensorFlow
+            if threading.get_ident() != thread:
+                return kind.iterate(self._pipe, inputs, *stages)
+            return get_iterator(inputs, 0, 1, *stages)
+
+        ours = {"get_iterator": get_iterator, **({"iterate": iterate} if is_tensorflow(self._pipe) else {})}
+        with _ENTERING:
+            self._captured = None
+            before = {name: vars(self._pipe)[name] for name in ours if name in vars(self._pipe)}
+            vars(self._pipe).update(ours)
+            try:
+                yield
+            finally:
+                for name in ours:
+                    del vars(self._pipe)[name]
+                vars(self._pipe).update(before)
 
     def _interned(self, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return equal parameters as one object: rows share a batch only if theirs are."""
@@ -125,6 +140,9 @@ def dataset_of_one(inputs: Any) -> Any:
 
         def __getitem__(self, index: int) -> Any:
             return inputs
+
+        def __add__(self, other: Any) -> Any:  # a `__call__` that adds to a text: torch would take `other` for rows
+            return NotImplemented
 
     return OneRow()
 
