@@ -136,17 +136,20 @@ class _FileResults:
         return str(self._file.path)
 
     def begin(self, run: Mapping[str, Any]) -> tuple[int, int]:
-        if self._file.kept is None:
+        kept = self._file.kept
+        if kept is None or (not kept.rows and not self._journal.is_begun):
             self._journal.begin(run)
+            if kept is not None:
+                self._file.go_on()
             return 0, 0
         before, progress = self._journal.read()
         check_same(before, run, self._file.path)
-        check_output(self._file.part, self._file.kept, progress)
+        check_output(self._file.part, kept, progress)
         self._file.go_on()
         self._journal.go_on()
         done = self._file.rows + progress.skipped
         output.note(f"{counted(done, 'row', IS)} done: going on from there.")
-        return done, self._file.kept.failed + progress.skipped
+        return done, kept.failed + progress.skipped
 
     def write(self, outcome: Outcome) -> None:
         options = self._options

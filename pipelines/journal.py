@@ -50,6 +50,11 @@ class Journal:
         self.path = path
         self._file: Whole | None = None
 
+    @property
+    def is_begun(self) -> bool:
+        """Whether it says what the run is; one that was killed while its model was loaded has not come so far."""
+        return self.path.is_file() and b"\n" in self.path.read_bytes()
+
     def begin(self, run: Mapping[str, Any]) -> None:
         """Write what the run is, in place of what stood there."""
         self._open("wb")

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from pipesmith.pipelines.engine import EngineOptions, Row, RowResult, Statistics, run, window_start
-from pipesmith.pipelines.errors import InputError
+from pipesmith.pipelines.errors import InputError, ParameterError
 from pipesmith.pipelines.testing import tiny_model
 
 pytestmark = [pytest.mark.both_lines, pytest.mark.usefixtures("one_thread")]
@@ -658,6 +658,12 @@ def test_run_taken_up_at_a_window_makes_the_same_bits(done: int) -> None:
     assert begin <= done < begin + 64
     rest = EngineOptions(batch_tokens=256, window=64, live=False, rows_before=begin)
     assert results(live(Scores), texts(400)[begin:], rest) == whole[begin:]
+
+
+@pytest.mark.parametrize("option", ["batch_size", "batch_tokens", "window"])
+def test_numbers_that_no_row_can_be_batched_with(option: str) -> None:
+    with pytest.raises(ParameterError, match=f"{option} is 0"):
+        EngineOptions(**{option: 0})  # type: ignore[arg-type]
 
 
 def test_batch_size_is_not_exceeded() -> None:

@@ -224,6 +224,15 @@ def test_half_a_line_of_the_journal(tmp_path: Path) -> None:
     assert Journal(path).read() == ({"task": "x"}, Progress(skipped=3, size=12, checksum=7))
 
 
+@pytest.mark.parametrize("journal", [None, '{"run": {"ta'])
+def test_killed_before_the_first_row(pipe: Pipe, score: list[str], journal: str | None) -> None:
+    Path("out.csv.part").touch()
+    if journal is not None:
+        Path("out.csv.part.journal").write_text(journal)
+    assert pipe(*score, "--limit", "5", "--output", "out.csv", "--resume").code in (0, 3)
+    assert len(Path("out.csv").read_text().splitlines()) == 6 and not list(Path().glob("out.csv.*"))
+
+
 def test_nothing_to_resume(pipe: Pipe, score: list[str]) -> None:
     command = [*score, "--limit", "5", "--output", "out.jsonl", "--resume"]
     assert pipe(*command).code in (0, 3)  # there is no unfinished output: it begins

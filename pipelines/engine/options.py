@@ -30,7 +30,8 @@ class EngineOptions:
         stop: once it is set, the batch in hand is finished, what is complete and in order is yielded, and the run ends.
 
     Raises:
-        ParameterError: processes are asked for where they cannot be had.
+        ParameterError: a number is none that rows can be batched with, or processes are asked for where they cannot be
+            had.
     """
 
     batch_size: int | None = None
@@ -44,6 +45,10 @@ class EngineOptions:
     stop: threading.Event | None = None
 
     def __post_init__(self) -> None:
+        for name, least in (("batch_size", 1), ("batch_tokens", 1), ("window", 1), ("num_workers", 0)):
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise ParameterError(f"{name} is {value}.", hint=f"It is {least} or more.")
         # They are forks of a process that has a model. macOS can fork, but its own libraries may not be used after it.
         if self.num_workers and (not hasattr(os, "fork") or sys.platform == "darwin"):
             raise ParameterError("--num-workers needs Linux: this system cannot fork safely.", hint="Leave it out.")
