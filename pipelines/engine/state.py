@@ -11,6 +11,7 @@ import ast
 import inspect
 import textwrap
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 # Rows go through the first in their order, through the others in batches.
@@ -22,9 +23,10 @@ _READ, _SET, _CHANGED = "read", "set", "changed"
 _Use = tuple[str, str]  # an attribute, and what is done with it
 
 
-def why_alone(pipe: Any) -> str:
+@lru_cache(maxsize=16)  # a class is read once, not with every run
+def why_alone(kind: type) -> str:
     """Return what a class keeps between rows, as a reason to run them one by one; "" if nothing is found."""
-    methods = _methods(type(pipe))
+    methods = _methods(kind)
     uses = {stage: list(_uses_of(methods, stage, set())) for stage in _STAGES}
     for stage, used in uses.items():
         kept = dict.fromkeys(name for name, use in used if use != _READ)
