@@ -444,6 +444,27 @@ MENDS = {
         "        def is_tf_available():\n            return False\n    return is_tf_available()\n",
     ),
     "unused": ("from transformers import AutoModel, ModelCard\n\nAutoModel\n", "from transformers import AutoModel\n\nAutoModel\n"),
+    "a class asked for": (
+        "from transformers import ModelCard, TFPreTrainedModel as TF\n\n\ndef f(x: ModelCard):\n    return isinstance(x, TF)\n",
+        "try:\n    from transformers import ModelCard\nexcept ImportError:  # transformers 5\n    class ModelCard:\n"
+        "        def __init__(self, *args, **kwargs):\n"
+        '            raise ImportError("transformers 5 has no ModelCard")\n'
+        "try:\n    from transformers import TFPreTrainedModel as TF\nexcept ImportError:  # transformers 5\n    class TF:\n"
+        "        def __init__(self, *args, **kwargs):\n"
+        '            raise ImportError("transformers 5 has no TF")\n\n\n'
+        "def f(x: ModelCard):\n    return isinstance(x, TF)\n",
+    ),
+    "a function with an equivalent": (
+        "from transformers.modeling_utils import get_parameter_device\n\nget_parameter_device(1)\n",
+        "try:\n    from transformers.modeling_utils import get_parameter_device\nexcept ImportError:  # transformers 5\n"
+        "    def get_parameter_device(module):\n        return next(module.parameters()).device\n\n"
+        "get_parameter_device(1)\n",
+    ),
+    "modules written out": (
+        "import transformers.deepspeed\n\ntransformers.deepspeed.deepspeed_config()\ntransformers.is_tf_available()\n",
+        "import transformers.integrations.deepspeed\n\ntransformers.integrations.deepspeed.deepspeed_config()\n"
+        'getattr(transformers, "is_tf_available", lambda: False)()\n',
+    ),
     "arguments": (
         f"{PIPELINE}pipeline('ner', framework='pt', grouped_entities=True, ignore_subwords=True)\n",
         f"{PIPELINE}pipeline('ner', aggregation_strategy=\"first\")\n",
@@ -491,7 +512,9 @@ def test_safe_mends_keep_the_rest_and_are_made_once(name: str, folder: Path) -> 
         "import transformers\n\n\ndef f(tokenizer, pair):\n    tokenizer.encode_plus(pair)\n",  # a tuple is a pair
         f"{PIPELINE}pipeline('fill-mask', framework='tf')\n",
         f"{REGISTRY}PIPELINE_REGISTRY.register_pipeline('a', A, default={{'pt': ('u/m', 'r')}})\n",
-        "from transformers import AdamW\n\nAdamW([])\n",
+        "from huggingface_hub import Repository\n\n\ndef f():\n    Repository('x')\n",
+        "from transformers import TFAutoModel\n\nmodel = TFAutoModel.from_pretrained('x')\n",
+        "from transformers import TFPreTrainedModel\n\n\nclass A(TFPreTrainedModel):\n    pass\n",
         "from transformers import TFAutoModel\n\n__all__ = ['TFAutoModel']\n",
         f"{CLASS}    def _forward(self, inputs):\n        self.model.config.max_length = 9\n",
     ],
@@ -501,6 +524,32 @@ def test_mends_that_change_behaviour_are_only_proposed(pipe: Pipe, folder: Path,
     ran = pipe("doctor", "case.py", "--fix", "--yes")
     assert ran.code == 1 and "PS1" in ran.out and "+++" not in ran.out
     assert (folder / "case.py").read_text() == source
+
+
+IMPORTING = """
+import importlib, pathlib, sys
+sys.path.insert(0, ".")
+for file in sorted(pathlib.Path().glob("*.py")):
+    importlib.import_module(file.stem)
+import torch
+from helpers import AdamW, get_parameter_device
+layer = torch.nn.Linear(1, 1)
+assert AdamW(layer.parameters(), no_deprecation_warning=True).defaults["weight_decay"] == 0.0
+assert get_parameter_device(layer) == torch.device("cpu")
+"""
+
+
+def test_pipelines_of_other_people_import_on_plain_transformers_after_fix(folder: Path) -> None:
+    shutil.copytree(
+        NUMBERS.parent / "pipelines", folder, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True
+    )
+    for removed in ("shouting.py", "best_answers.py"):  # they inherit from tasks that 5 has removed
+        (folder / removed).unlink()
+    for one in mend(scan(folder).findings):
+        one.write()
+    assert mend(scan(folder).findings) == []
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", IMPORTING], cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_fix_asks_and_changes_nothing_where_nobody_can_answer(pipe: Pipe, folder: Path) -> None:

@@ -190,7 +190,8 @@ def _changed_import(line: cst.SimpleStatementLine, changes: Sequence[ChangeImpor
         elif change.fallback is not None:
             name = change.name if bound == change.name else f"{change.name} as {bound}"
             body = "".join(f"    {text}\n" for text in change.fallback.split("\n"))
-            guarded = f"try:\n    from {module} import {name}\nexcept ImportError:  # transformers 5\n{body}"
+            library = "huggingface_hub 1" if module.startswith("huggingface_hub") else "transformers 5"
+            guarded = f"try:\n    from {module} import {name}\nexcept ImportError:  # {library}\n{body}"
             added.append(cst.parse_statement(guarded))
     for home, names in moved.items():
         added.append(cst.parse_statement(f"from {home} import {', '.join(names)}\n"))

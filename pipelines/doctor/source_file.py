@@ -237,8 +237,8 @@ class SourceFile:
         for node in ast.walk(self.tree):
             if isinstance(node, ast.Name):
                 found[node.id].append(node)
-            elif isinstance(node, ast.Constant) and isinstance(node.value, str) and _NAMES.fullmatch(node.value):
-                for name in re.findall(r"\w+", node.value):
+            elif isinstance(node, ast.Constant):
+                for name in names_in_text(node):
                     found[name].append(node)
         return found
 
@@ -371,6 +371,12 @@ class SourceFile:
         )
 
 
+def names_in_text(node: ast.Constant) -> list[str]:
+    """Return the names in a string that may be an annotation or stand in `__all__`, none in any other."""
+    text = node.value
+    return re.findall(r"\w+", text) if isinstance(text, str) and _NAMES.fullmatch(text) else []
+
+
 def _of_signature(function: Function) -> Iterator[ast.expr]:
     """Yield the defaults and annotations of a function."""
     args = function.args
@@ -392,9 +398,9 @@ _GUARDING = {ast.If, ast.IfExp, *_TRYING}
 def _guarded(node: Any) -> list[ast.AST]:
     """Return the parts of an `if` or a `try` whose author expects that they may not work; none of any other."""
     if isinstance(node, ast.If):
-        return [*node.body, *node.orelse] if _is_guard(node.test) else []
+        return [*node.body, *node.orelse] if is_guard(node.test) else []
     if isinstance(node, ast.IfExp):
-        return [node.body, node.orelse] if _is_guard(node.test) else []
+        return [node.body, node.orelse] if is_guard(node.test) else []
     return [*node.body, *node.handlers] if _expects_absence(node) else []
 
 
@@ -416,7 +422,8 @@ def _last_name(node: ast.expr) -> str | None:
     return node.attr if isinstance(node, ast.Attribute) else None
 
 
-def _is_guard(test: ast.expr) -> bool:
+def is_guard(test: ast.expr) -> bool:
+    """Tell whether a condition asks what there is: `is_tf_available()`, `hasattr(...)`, a version."""
     stack: list[Any] = [test]
     while stack:
         node = stack.pop()

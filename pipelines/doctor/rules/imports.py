@@ -9,9 +9,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pipesmith.pipelines.compat.gone import PIN, removed_task
-from pipesmith.pipelines.doctor.edits import ChangeImport
+from pipesmith.pipelines.doctor.edits import ChangeImport, Replace
 from pipesmith.pipelines.doctor.finding import Hit, hit, rule
-from pipesmith.pipelines.doctor.source_file import SourceFile
+from pipesmith.pipelines.doctor.source_file import SourceFile, is_guard, names_in_text
 
 _TENSORFLOW = re.compile(r"(TF|Flax)[A-Z]\w+|(TF|FLAX)_[A-Z0-9_]*MAPPING\w*")
 _AVAILABLE = ("is_tf_available", "is_flax_available")
@@ -39,6 +39,7 @@ MOVED: dict[tuple[str, str], tuple[str, str]] = {
     ("transformers.utils", "HUGGINGFACE_CO_RESOLVE_ENDPOINT"): _ENDPOINT,
     ("transformers.utils.hub", "HUGGINGFACE_CO_RESOLVE_ENDPOINT"): _ENDPOINT,
     ("transformers.file_utils", "HUGGINGFACE_CO_RESOLVE_ENDPOINT"): _ENDPOINT,
+    ("transformers.utils", "cached_property"): ("functools", "cached_property"),
 }
 # On 4.57 each of these is its image processor, with a warning.
 _IMAGE_PROCESSORS = (
@@ -69,7 +70,6 @@ GONE: dict[tuple[str, str], str] = {
     ("transformers", "AutoModelForVision2Seq"): "Use AutoModelForImageTextToText, which 4.57 has as well.",
     ("transformers.utils", "TRANSFORMERS_CACHE"): "Use huggingface_hub.constants.HF_HUB_CACHE.",
     ("transformers.utils", "is_safetensors_available"): "Leave the question out: safetensors is always installed.",
-    ("transformers.utils", "cached_property"): "Use functools.cached_property.",
     ("transformers.file_utils", "cached_path"): "Use huggingface_hub.hf_hub_download.",
     ("transformers.pipelines.base", "infer_framework_load_model"): "Load with the model class's from_pretrained.",
     ("transformers.pipelines", "infer_framework_load_model"): "Load with the model class's from_pretrained.",
@@ -78,6 +78,30 @@ GONE: dict[tuple[str, str], str] = {
     ("huggingface_hub", "cached_download"): "Use huggingface_hub.hf_hub_download.",
     ("huggingface_hub", "HfFolder"): "Use huggingface_hub.get_token, login and logout.",
 }
+_ADAMW = """\
+import torch
+class {name}(torch.optim.AdamW):
+    def __init__(
+        self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-6, weight_decay=0.0, *, no_deprecation_warning=True
+    ):
+        super().__init__(params, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay)"""
+# What does the same as a name of 4: the lines of an `except ImportError:`.
+EQUIVALENT: dict[str, str] = {
+    "AdamW": _ADAMW,
+    "get_parameter_device": "def {name}(module):\n    return next(module.parameters()).device",
+    "get_parameter_dtype": "def {name}(module):\n"
+    "    return next(each.dtype for each in module.parameters() if each.is_floating_point())",
+    "_init_weights": "{name} = True",
+    "is_safetensors_available": "def {name}():\n    return True",
+    "get_framework": 'def {name}(model, revision=None):\n    return "pt"',
+    "AutoModelForVision2Seq": "from transformers import AutoModelForImageTextToText as {name}",
+    "TRANSFORMERS_CACHE": "from huggingface_hub.constants import HF_HUB_CACHE as {name}",
+}
+# What stands for a class that is gone, where code only asks whether something is one, or annotates with it.
+_STAND_IN = """\
+class {name}:
+    def __init__(self, *args, **kwargs):
+        raise ImportError("{library} has no {name}")"""
 
 
 def _is_used(file: SourceFile, alias: ast.alias, leaving_out: Sequence[ast.expr] = ()) -> bool:
@@ -95,13 +119,59 @@ def _is_used(file: SourceFile, alias: ast.alias, leaving_out: Sequence[ast.expr]
     return any(id(node) not in without for node in file.uses.get(name, ()))
 
 
-def _drop_unused(
+def _mend_gone(
     file: SourceFile, node: ast.ImportFrom, alias: ast.alias, leaving_out: Sequence[ast.expr] = ()
 ) -> ChangeImport | None:
-    """Return the edit that leaves an unused import out; a package's `__init__.py` imports for others."""
+    """Return the edit for an import of a name that is gone, None if code would not do what it did.
+
+    An unused one is left out; else there is an equivalent, or a class that stands for one that is not really used.
+    A package's `__init__.py` imports for others.
+    """
     if file.path.name == "__init__.py" and not _registers(file):
         return None
-    return None if _is_used(file, alias, leaving_out) else ChangeImport(file.span(node), alias.name)
+    if not _is_used(file, alias, leaving_out):
+        return ChangeImport(file.span(node), alias.name)
+    fallback = EQUIVALENT.get(alias.name)
+    if fallback is None:
+        of_tensorflow = _TENSORFLOW.fullmatch(alias.name) is not None
+        if not alias.name[0].isupper() or _is_really_used(file, alias.asname or alias.name, of_tensorflow):
+            return None
+        fallback = "{name} = None" if alias.name.isupper() else _STAND_IN
+    words = {"name": alias.asname or alias.name, "library": _library(node.module or "")}
+    for word, value in words.items():
+        fallback = fallback.replace(f"{{{word}}}", value)
+    return ChangeImport(file.span(node), alias.name, fallback=fallback)
+
+
+def _is_really_used(file: SourceFile, name: str, of_tensorflow: bool) -> bool:
+    """Tell whether code does something with a class beside `isinstance` and annotations.
+
+    Args:
+        file: the file.
+        name: the class's, in the file.
+        of_tensorflow: whether it does not count where no PyTorch model leads: in functions, under a guard.
+    """
+    waiting: list[tuple[ast.AST, bool]] = [(file.tree, False)]
+    while waiting:
+        node, harmless = waiting.pop()
+        used: list[ast.expr] = []
+        if isinstance(node, ast.Attribute) and not node.attr.startswith("__"):
+            used = [node.value]
+        elif isinstance(node, ast.Call):
+            used = [node.func]
+        elif isinstance(node, ast.ClassDef):
+            used = [*node.bases, *node.decorator_list]
+        in_text = isinstance(node, ast.Constant) and name in names_in_text(node)
+        if not harmless and (in_text or any(isinstance(one, ast.Name) and one.id == name for one in used)):
+            return True
+        apart = isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+        inside = harmless or (of_tensorflow and (apart or (isinstance(node, ast.If) and is_guard(node.test))))
+        for field, value in ast.iter_fields(node):
+            children = value if isinstance(value, list) else [value]
+            waiting += [
+                (one, inside or field in ("annotation", "returns")) for one in children if isinstance(one, ast.AST)
+            ]
+    return False
 
 
 def _registers(file: SourceFile) -> bool:
@@ -133,7 +203,7 @@ def tensorflow_name(file: SourceFile) -> Iterator[Hit]:
     leaving = [keyword.value for _, keyword in tf_model_arguments(file)]
     for node, alias, _ in file.library_imports:
         if (node.module or "").startswith("transformers") and _TENSORFLOW.fullmatch(alias.name):
-            yield hit(alias, _drop_unused(file, node, alias, leaving), name=alias.name)
+            yield hit(alias, _mend_gone(file, node, alias, leaving), name=alias.name)
     without = {id(one) for node in leaving for one in ast.walk(node)}
     for attribute, _, name in file.library_attributes:
         if _TENSORFLOW.fullmatch(name) and id(attribute) not in without:
@@ -157,7 +227,8 @@ def tf_available(file: SourceFile) -> Iterator[Hit]:
             yield hit(alias, ChangeImport(file.span(node), alias.name, fallback=fallback), name=alias.name)
     for attribute, _, name in file.library_attributes:
         if name in _AVAILABLE:
-            yield hit(attribute, name=name)
+            instead = f'getattr({ast.unparse(attribute.value)}, "{name}", lambda: False)'
+            yield hit(attribute, Replace(file.span(attribute), instead), name=name)
 
 
 @rule(
@@ -200,10 +271,17 @@ def moved_import(file: SourceFile) -> Iterator[Hit]:
         for alias in statement.names if isinstance(statement, ast.Import) and not scope.guarded else ():
             if (alias.name, "*") in MOVED:
                 module, _, name = alias.name.rpartition(".")
-                yield hit(alias, name=name, module=module, home=MOVED[alias.name, "*"][0])
+                home_module = MOVED[alias.name, "*"][0]
+                line, column, _, _ = file.span(alias)
+                edit_name = Replace((line, column, line, column + len(alias.name)), home_module)
+                yield hit(alias, edit_name, name=name, module=module, home=home_module)
     for attribute, module, name in file.library_attributes:
         home = MOVED.get((module, name))
-        if home is not None:
+        whole = MOVED.get((f"{module}.{name}", "*"))
+        if whole is not None and module == "transformers":
+            instead = ast.unparse(attribute.value) + whole[0].removeprefix(module)
+            yield hit(attribute, Replace(file.span(attribute), instead), name=name, module=module, home=whole[0])
+        elif home is not None:
             yield hit(attribute, name=name, module=module, home=".".join(home))
 
 
@@ -219,7 +297,7 @@ def gone_import(file: SourceFile) -> Iterator[Hit]:
     for node, alias, _ in file.library_imports:
         instead = GONE.get((node.module or "", alias.name))
         if instead is not None:
-            edit = _drop_unused(file, node, alias)
+            edit = _mend_gone(file, node, alias)
             yield hit(alias, edit, name=alias.name, instead=instead, library=_library(node.module or ""))
     for attribute, module, name in file.library_attributes:
         instead = GONE.get((module, name))
