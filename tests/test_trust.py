@@ -238,6 +238,23 @@ def test_a_changed_byte_in_a_cache_is_noticed(shell: Pipe, home: Path, custom: s
         blob.write_bytes(before)
 
 
+def test_a_file_that_the_commit_does_not_have_is_refused(
+    shell: Pipe, hub: Hub, home: Path, tiny_checkpoint: Path
+) -> None:
+    code = f"{MARKER}try:\n    from .extra import nothing\nexcept ImportError:\n    pass\n{LENGTH_PIPELINE}"
+    files = {**files_of(tiny_checkpoint, custom_pipelines=CUSTOM), "length.py": code.encode()}
+    commit = hub.create("alice/optional", files)
+    run = ("run", "alice/optional", "words")
+    assert shell("trust", "alice/optional", "--yes").code == 0
+    added = home / "hub" / "models--alice--optional" / "snapshots" / commit / "extra.py"
+    assert added.parent.is_dir()
+    added.write_text("open('evil', 'a').close()\nnothing = None\n")
+    for more in ([], ["--trust-remote-code"]):
+        refused(shell(*run, *more), "extra.py", "put into the cache", f"rm {added}")
+    refused(shell("trust", "alice/optional", "--yes"), "extra.py", "put into the cache")
+    assert not Path("evil").exists()
+
+
 def test_weights_are_compared_if_wanted(shell: Pipe, hub: Hub, home: Path, tiny_checkpoint: Path) -> None:
     hub.create("alice/plain", files_of(tiny_checkpoint))
     run = ["run", "text-classification", "--model", "alice/plain", "words"]
