@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 Span: TypeAlias = tuple[int, int, int, int]  # first line, first column, last line, end column; in characters
 
 
-@dataclass(frozen=True)
-class Replace:
+class Replace(NamedTuple):
     """Put another expression in the place of one."""
 
     span: Span

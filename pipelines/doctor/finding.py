@@ -10,15 +10,14 @@ import ast
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from pipesmith.pipelines.doctor.edits import Edit
     from pipesmith.pipelines.doctor.source_file import SourceFile
 
 
-@dataclass(frozen=True)
-class Finding:
+class Finding(NamedTuple):
     """One thing that is wrong.
 
     Args:
@@ -63,8 +62,7 @@ class Finding:
         }
 
 
-@dataclass(frozen=True)
-class Hit:
+class Hit(NamedTuple):
     """Where a rule applies.
 
     Args:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import ast
+import functools
 import gc
+import io
 import json
 import os
 import re
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pipesmith.pipelines.doctor import rules as _rules  # noqa: F401  # enters the rules into the table
-from pipesmith.pipelines.doctor.finding import RULES, Finding, found
+from pipesmith.pipelines.doctor.finding import RULES, Finding, Rule, found
+from pipesmith.pipelines.doctor.rules.publishing import PUBLISHING, imported_files
 from pipesmith.pipelines.doctor.source_file import SourceFile, decoded, forget, read_already
 from pipesmith.pipelines.source import syntax_sentence
 
@@ -70,26 +73,45 @@ def scan(path: Path, *, follow: bool = False) -> Report:
     registrations: list[_Registration] = []
     subclasses: list[_Subclass] = []
     ignores: dict[Path, dict[int, set[str]]] = {}
+    published: set[str] = set()
+    imported: list[str] = []
     forget()
     with _quick():
-        for file in _files(path, report, follow=follow):
+        for place in _files(path, report, follow=follow):
             report.files += 1
-            source, findings = _read(file)
-            if source is not None:
-                findings += _check(source)
-                if source.relevant:
-                    registrations += _registrations(source)
+            source, findings = _read(place)
+            report.findings += findings
+            if source is None:
+                continue
+            if source.relevant:
+                report.findings += _check(source)
+                registrations += _registrations(source)
+                if source.classes:
                     subclasses += _subclasses(source)
+                if source.pipelines:
+                    published.add(str(source.path))
+                    imported += imported_files(source)
                 source.release()
-            silenced, complaints = _ignored(source, file)
-            if silenced:
-                ignores[file] = silenced
-            report.findings += [*findings, *complaints]
+            _read_comments(source, report, ignores)
+        while imported:
+            place = imported.pop()
+            if place in published or (os.path.islink(place) and not follow):  # noqa: PTH114  # no Path for each
+                continue
+            published.add(place)
+            source, findings = _read(place)
+            report.findings += findings
+            if source is not None:
+                source = SourceFile(place, source.data, source.tree, published=True)
+                report.findings += _check(source, PUBLISHING)
+                imported += imported_files(source)
+                _read_comments(source, report, ignores)
     report.findings += _between_files(registrations, subclasses)
     report.findings += _checkpoints(path)
     kept = [one for one in report.findings if not _is_ignored(one, ignores)] if ignores else report.findings
     report.ignored = len(report.findings) - len(kept)
-    report.findings = sorted(set(kept), key=lambda one: (str(one.path), one.cell or 0, one.line, one.column, one.code))
+    report.findings = sorted(
+        dict.fromkeys(kept), key=lambda one: (str(one.path), one.cell or 0, one.line, one.column, one.code)
+    )
     return report
 
 
@@ -110,12 +132,12 @@ def _quick() -> Iterator[None]:
 # ---- Which files ------------------------------------------------------------------------------------------------
 
 
-def _files(path: Path, report: Report, *, follow: bool) -> Iterator[Path]:
+def _files(path: Path, report: Report, *, follow: bool) -> Iterator[str]:
     """Yield the files to read, in order."""
     if not path.is_dir():
-        yield path
+        yield str(path)
         return
-    waiting = [path]
+    waiting = [str(path)]
     while waiting:
         folder = waiting.pop()
         try:
@@ -130,31 +152,33 @@ def _files(path: Path, report: Report, *, follow: bool) -> Iterator[Path]:
             elif entry.is_dir(follow_symlinks=False):
                 hidden = entry.name.startswith(".") or entry.name in _SKIPPED
                 if not hidden and not os.path.exists(os.path.join(entry.path, "pyvenv.cfg")):  # noqa: PTH110, PTH118  # quick
-                    below.append(Path(entry.path))
+                    below.append(entry.path)
             elif is_source and entry.is_file():
-                yield Path(entry.path)
+                yield entry.path
         waiting += reversed(below)
 
 
-def _read(path: Path) -> tuple[SourceFile | None, list[Finding]]:
+def _read(place: str) -> tuple[SourceFile | None, list[Finding]]:
     """Parse a file; say why where it does not."""
-    known = read_already(path)
+    known = read_already(place)
     if known is not None:
         return known, []
     try:
-        data = path.read_bytes()
+        with io.FileIO(place) as stream:
+            data = stream.readall()
     except OSError as error:
-        return None, [found("PS001", path, message=f"The file cannot be read: {error.strerror}.")]
-    if path.suffix == ".ipynb":
-        return _read_notebook(path, data)
+        return None, [found("PS001", Path(place), message=f"The file cannot be read: {error.strerror}.")]
+    if place.endswith(".ipynb"):
+        return _read_notebook(Path(place), data)
     try:
-        return SourceFile(path, data, ast.parse(data)), []
+        return SourceFile(place, data, ast.parse(data)), []
     except (SyntaxError, ValueError) as error:
+        path = Path(place)
         line, column = (getattr(error, name, None) or 1 for name in ("lineno", "offset"))
         message = syntax_sentence(path, error).partition("\n")[0].partition("does not parse: ")[2]
         return None, [found("PS001", path, line, max(column, 1), message=f"The file does not parse: {message}")]
     except (RecursionError, MemoryError):
-        return None, [found("PS001", path, message="The file does not parse: it is nested too deeply.")]
+        return None, [found("PS001", Path(place), message="The file does not parse: it is nested too deeply.")]
 
 
 @dataclass(frozen=True)
@@ -187,12 +211,12 @@ def _read_notebook(path: Path, data: bytes) -> tuple[SourceFile | None, list[Fin
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             line = getattr(error, "lineno", None) or 1
             said = f"Cell {number} does not parse: {getattr(error, 'msg', error)}."
-            findings.append(replace(found("PS001", path, line, 1, message=said), cell=number))
+            findings.append(found("PS001", path, line, 1, message=said)._replace(cell=number))
             lines = [""] * len(lines)
         cells.append(_Cell(number, len(joined) + 1, len(lines)))
         joined += lines
     source = "\n".join(joined).encode(errors="replace")
-    notebook = Notebook(path, source, ast.parse(source))
+    notebook = Notebook(str(path), source, ast.parse(source))
     notebook.cells = tuple(cells)
     return notebook, findings
 
@@ -208,18 +232,27 @@ def _without_magic(text: str) -> str:
 # ---- Rules and comments -----------------------------------------------------------------------------------------
 
 
-def _check(source: SourceFile) -> list[Finding]:
-    if not source.relevant:
-        return []
+@functools.cache
+def _rows() -> tuple[tuple[Rule, ...], frozenset[bytes]]:
+    """Return the rules about one file's source, and the words of those that are about some words."""
+    rows = tuple(row for row in RULES.values() if row.check is not None)
+    return rows, frozenset().union(*(row.words for row in rows))
+
+
+def _check(source: SourceFile, codes: Container[str] | None = None) -> list[Finding]:
+    """Return what the rules find in a file; `codes` are those of the rules that count, all by default."""
     findings = []
+    rows, all_words = _rows()
     # To find the words of a long file takes longer than the rules do.
-    words = set(source.words) if len(source.data) < _LONG else None
-    for row in RULES.values():
-        if row.check is None or (words is not None and row.words and row.words.isdisjoint(words)):
+    words = all_words.intersection(source.words) if len(source.data) < _LONG else all_words
+    for row in rows:
+        if (row.words and row.words.isdisjoint(words)) or (codes is not None and row.code not in codes):
             continue
+        assert row.check is not None
         for one in row.check(source):
             line, column, cell = _position(source, one.node)
-            why, mend = row.why.format(**one.words), one.mend or row.mend.format(**one.words)
+            why = row.why.format(**one.words) if "{" in row.why else row.why
+            mend = one.mend or row.mend.format(**one.words)
             edit = None if isinstance(source, Notebook) else one.edit
             findings.append(Finding(row.code, row.name, why, mend, source.path, line, column, cell, edit))
     return findings
@@ -239,15 +272,14 @@ def _position(source: SourceFile, node: Any) -> tuple[int, int, int | None]:
     return line, column, None
 
 
-def _ignored(source: SourceFile | None, path: Path) -> tuple[dict[int, set[str]], list[Finding]]:
-    """Return the codes that comments silence, by line of the file (of a notebook: of all its cells), and complaints."""
-    if source is None or b"pipe:" not in source.data:
-        return {}, []
-    import io
+def _read_comments(source: SourceFile, report: Report, ignores: dict[Path, dict[int, set[str]]]) -> None:
+    """Enter the codes that comments silence, by line of the file (of a notebook: of all its cells), and complaints."""
+    if b"pipe:" not in source.data:
+        return
     import tokenize
 
-    silenced: dict[int, set[str]] = {}
-    complaints = []
+    path = source.path
+    silenced = ignores.setdefault(path, {})
     text = decoded(source.data)
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
         match = _IGNORE.search(token.string) if token.type == tokenize.COMMENT else None
@@ -268,8 +300,7 @@ def _ignored(source: SourceFile | None, path: Path) -> tuple[dict[int, set[str]]
         silenced[_key(place)] = codes
         if what is not None:
             complaint = found("PS002", path, what=what)
-            complaints.append(replace(complaint, line=place.line, column=place.column, cell=place.cell))
-    return silenced, complaints
+            report.findings.append(complaint._replace(line=place.line, column=place.column, cell=place.cell))
 
 
 def _key(place: Finding) -> int:
@@ -323,7 +354,7 @@ def _between_files(registrations: Iterable[_Registration], subclasses: Iterable[
 
 
 def _at(place: Finding, code: str, **words: str) -> Finding:
-    return replace(found(code, place.path, place.line, place.column, **words), cell=place.cell)
+    return found(code, place.path, place.line, place.column, **words)._replace(cell=place.cell)
 
 
 def _checkpoints(path: Path) -> Iterator[Finding]:

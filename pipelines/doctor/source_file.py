@@ -91,14 +91,18 @@ class SourceFile:
     """A parsed file.
 
     Args:
-        path: where it lies; imports are looked up from there.
+        place: the path where it lies; imports are looked up from there.
         data: its bytes.
         tree: what `ast.parse` made of them.
         always: whether it is walked though no rule can be about it: another file asks for its classes.
+        published: whether a file that defines a pipeline imports it.
     """
 
-    def __init__(self, path: Path, data: bytes, tree: ast.Module, *, always: bool = False) -> None:
-        self.path = path
+    def __init__(
+        self, place: str, data: bytes, tree: ast.Module, *, always: bool = False, published: bool = False
+    ) -> None:
+        self.place = place
+        self.published = published
         self.data = data
         self.tree = tree
         self.names: dict[str, Imported] = {}
@@ -109,7 +113,7 @@ class SourceFile:
         self.keywords: defaultdict[str, list[tuple[ast.Call, ast.keyword, Scope]]] = defaultdict(list)
         self.subscripts: list[tuple[ast.Subscript, Scope]] = []
         self._ancestors: dict[ast.ClassDef, list[str | tuple[SourceFile, ast.ClassDef]]] = {}
-        self.relevant = always or _RELEVANT.search(data) is not None
+        self.relevant = always or published or _RELEVANT.search(data) is not None
         if self.relevant:
             self._walk()
 
@@ -174,9 +178,14 @@ class SourceFile:
                     self._bind(node, scope)
 
     @functools.cached_property
+    def path(self) -> Path:
+        """Where it lies."""
+        return Path(self.place)
+
+    @functools.cached_property
     def own_package(self) -> str:
         """The name of the topmost package around the file, "" if there is none: importing that is no library."""
-        return _package_around(os.path.dirname(self.path))  # noqa: PTH120  # quick: asked for each file
+        return _package_around(os.path.dirname(self.place))  # noqa: PTH120  # quick: asked for each file
 
     def _bind(self, node: ast.Import | ast.ImportFrom, scope: Scope) -> None:
         self.imports.append((node, scope))
@@ -471,26 +480,27 @@ def _names_in_body(cls: ast.ClassDef) -> Iterator[str]:
         yield from (target.id for target in targets if isinstance(target, ast.Name))
 
 
-_bases: dict[Path, SourceFile | None] = {}  # files that others import classes from; of one scan
+_bases: dict[str, SourceFile | None] = {}  # files that others import classes from; of one scan
 _MAX_BASES = 64
 
 
 def read_for_classes(path: Path) -> SourceFile | None:
     """Read a file that another one imports a class from; None if it cannot be read."""
-    if path not in _bases:
+    place = str(path)
+    if place not in _bases:
         if len(_bases) >= _MAX_BASES:
             del _bases[next(iter(_bases))]
         try:
             data = path.read_bytes()
-            _bases[path] = SourceFile(path, data, ast.parse(data), always=True)
+            _bases[place] = SourceFile(str(path), data, ast.parse(data), always=True)
         except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
-            _bases[path] = None
-    return _bases[path]
+            _bases[place] = None
+    return _bases[place]
 
 
-def read_already(path: Path) -> SourceFile | None:
+def read_already(place: str) -> SourceFile | None:
     """Return a file that was read for its classes."""
-    return _bases.get(path) if _bases else None
+    return _bases.get(place) if _bases else None
 
 
 def forget() -> None:
@@ -500,11 +510,11 @@ def forget() -> None:
     _sibling.cache_clear()
 
 
-def sibling(path: Path, dotted: str) -> Path | None:
+def sibling(place: str, dotted: str) -> Path | None:
     """Return the user's own file that an absolute import in another file means: beside it, or in its package."""
     first = dotted.partition(".")[0]
-    found = None if first in sys.stdlib_module_names else _sibling(os.path.dirname(path), first)  # noqa: PTH120  # as above
-    return found if found != path else None
+    found = None if first in sys.stdlib_module_names else _sibling(os.path.dirname(place), first)  # noqa: PTH120  # as above
+    return found if found is not None and found != Path(place) else None
 
 
 @functools.lru_cache(maxsize=4096)

@@ -8,14 +8,40 @@ from collections.abc import Iterator
 
 from pipesmith.pipelines.doctor.finding import Hit, add_rule, hit, rule
 from pipesmith.pipelines.doctor.source_file import SourceFile, sibling
+from pipesmith.pipelines.source import absolute_module, relative_module
 
 _COPIED = "save_pretrained copies the files that `from .name import ...` names, and finds them by a pattern"
 
 
+PUBLISHING = ("PS201", "PS202", "PS203", "PS204")  # rules about the imports of what is published
+
+
 def _imports_of_pipelines(file: SourceFile) -> Iterator[ast.Import | ast.ImportFrom]:
-    """Yield the imports of a file that defines a pipeline: it is what is published."""
-    if file.pipelines:
+    """Yield the imports of a file that defines a pipeline, or that such a file imports: it is what is published."""
+    if file.published or file.pipelines:
         yield from (node for node, scope in file.imports if not scope.guarded)
+
+
+def imported_files(file: SourceFile) -> Iterator[str]:
+    """Yield the user's own files that a published file imports; packages' `__init__.py` stay at home."""
+    for node in _imports_of_pipelines(file):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        else:
+            names = [node.module or "", *(f"{node.module or ''}.{alias.name}".lstrip(".") for alias in node.names)]
+        for name in names if _may_be_own(file, node) else ():
+            if isinstance(node, ast.ImportFrom) and node.level:
+                found = relative_module(file.path, node.level, name)
+            else:
+                found = absolute_module(name, file.path)[0]
+            if found is not None and found.name != "__init__.py":
+                yield str(found)
+
+
+def _may_be_own(file: SourceFile, node: ast.Import | ast.ImportFrom) -> bool:
+    if isinstance(node, ast.ImportFrom):
+        return node.level > 0 or sibling(file.place, node.module or "") is not None
+    return any(sibling(file.place, alias.name) is not None for alias in node.names)
 
 
 @rule(
@@ -70,7 +96,7 @@ def own_import(file: SourceFile) -> Iterator[Hit]:
             continue
         names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""]
         for name in names:
-            if name.partition(".")[0] not in sys.stdlib_module_names and sibling(file.path, name) is not None:
+            if name.partition(".")[0] not in sys.stdlib_module_names and sibling(file.place, name) is not None:
                 yield hit(node, module=name, last=name.rpartition(".")[2])
 
 
