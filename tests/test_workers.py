@@ -448,6 +448,7 @@ def test_the_file_is_the_same(pipe: Pipe, score: list[str]) -> None:
 
 @pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGINT])
 def test_ended_from_outside_and_resumed(pipe: Pipe, score: list[str], kill: int) -> None:
+    score = [*score, "--window", "16"]  # it must not be the last window that is ended
     assert pipe(*score, "--output", "whole.jsonl", "--nap", "0.005").code == 3
     command = [*score, "--output", "out.jsonl", "--nap", "0.005", "--num-workers", "2"]
     part = Path("out.jsonl.part")

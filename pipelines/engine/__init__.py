@@ -78,7 +78,7 @@ def run(
         notify("--num-workers has no effect here: TensorFlow does not live on in a process that is forked.")
         options = replace(options, num_workers=0)
     if not options.is_deterministic and options.row_timeout is None:
-        why = why_alone(type(pipe))
+        why = why_alone(type(pipe))  # type: ignore[arg-type]  # a class is hashable
         if why:
             notify(f"{type(pipe).__name__} runs row by row: {why}.")
             options = replace(options, is_deterministic=True)
