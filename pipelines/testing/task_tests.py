@@ -41,7 +41,8 @@ class TestOptions:
 
     Args:
         slow: whether the large models are run.
-        framework: "pt" or "tf": the tests of the other are left out, and the checks run this one's model.
+        framework: "pt" or "tf": the tests of the other are left out. The checks run PyTorch's model, and one of them
+            compares TensorFlow's with it.
         keyword: as pytest's -k.
         junitxml: where pytest writes its report.
         update_expected: whether outputs are recorded instead of compared.
@@ -127,8 +128,6 @@ def run_tests(tasks: Sequence[str], project: Project | None, options: TestOption
 def _contract_target(task: str, project: Project | None, options: TestOptions) -> ContractTarget:
     settings = project.tasks.get(task) if project is not None else None
     loading = dict(options.loading)
-    if options.framework == "tf":
-        loading["framework"] = "tf"
     if settings is None:
         return ContractTarget(task, loading, token=options.token)
     require_checks(settings.contract, f"tool.pipe.tasks.{task}.contract")
@@ -162,9 +161,15 @@ class _Pytest:
         command += ["-k", " and ".join(wanted)] if wanted else []
         command += ["--slow"] if options.slow else []
         command += ["--update-expected"] if options.update_expected else []
+        environment = {**os.environ, "USE_TF": "AUTO"} if options.framework == "tf" else None
         with self._said.open("wb") as said:
             self._process = subprocess.Popen(
-                [*command, *options.arguments], cwd=project.root, stdin=subprocess.DEVNULL, stdout=said, stderr=said
+                [*command, *options.arguments],
+                cwd=project.root,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=said,
             )
 
     def results(self) -> Iterator[CheckResult]:

@@ -92,7 +92,7 @@ def check_targets(targets: Sequence[ContractTarget], *, only: Collection[str] = 
                 "is_offline": not is_remote,
             }
         )
-    environment = {"USE_TF": "0", "TOKENIZERS_PARALLELISM": "false", "HF_HUB_VERBOSITY": "error", **os.environ}
+    environment = {"TOKENIZERS_PARALLELISM": "false", "HF_HUB_VERBOSITY": "error", **os.environ, "USE_TF": "0"}
     if not any(one["is_remote"] for one in described):
         environment["HF_HUB_OFFLINE"] = "1"
     request = json.dumps({"targets": described, "only": list(only)})
