@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import linecache
 import re
@@ -101,6 +102,8 @@ def missing_library(error: BaseException) -> str | None:
         if is_user_module(library) or (rest and importlib.util.find_spec(library) is not None):
             return None  # it is there, and lacks this module: another version of it is wanted, or a file of the user's
         return _PIP_NAMES.get(library, library)
+    if isinstance(error, NameError):
+        return _never_imported(error)
     if not isinstance(error, ImportError):
         return None
     listed = re.search(r"packages that were not found in your environment: ([\w, ]+)\.", str(error))
@@ -108,6 +111,24 @@ def missing_library(error: BaseException) -> str | None:
         return " ".join(_PIP_NAMES.get(name, name) for name in listed[1].split(", "))
     match = re.search(r"requires the (\w+) library", str(error))
     return _PIP_NAMES.get(match[1], match[1].lower()) if match else None
+
+
+def _never_imported(error: NameError) -> str | None:
+    """Return the missing library that an unknown name would be of: files import what may be missing behind an `if`."""
+    file = traceback.extract_tb(error.__traceback__)[-1].filename
+    try:
+        tree = ast.parse(Path(file).read_bytes())
+    except (OSError, SyntaxError, ValueError):  # no file, such as "<string>"
+        return None
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            for alias in node.names:
+                module = alias.name if isinstance(node, ast.Import) else "." * node.level + (node.module or "")
+                library = module.partition(".")[0]
+                bound = alias.asname or alias.name.partition(".")[0]
+                if bound == error.name and library and importlib.util.find_spec(library) is None:
+                    return _PIP_NAMES.get(library, library)
+    return None
 
 
 def failure_hint(error: BaseException, saved_with: object = None) -> str:

@@ -315,6 +315,32 @@ def test_stage_that_exits(pipe: Pipe, folder: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("batch_size", [1, 4])
+def test_panic_of_a_library_in_rust_is_its_rows(pipe: Pipe, folder: Path, batch_size: int) -> None:
+    """It is no Exception: tokenizers panic where a stride leaves no room for a second text that must be cut."""
+    source = LENGTH_PIPELINE.replace("self.tokenizer(", f"self.tokenizer({'a question ' * 4!r}, ")
+    source = source.replace(
+        'return_tensors="pt"', 'return_tensors="pt", truncation="only_second", max_length=32, stride=30'
+    )
+    assert source.count("only_second") == 1
+    write(folder, {"mine.py": source, "rows.txt": "short\n" + "long " * 99 + "\nshort\n"})
+    ran = pipe(
+        "run", "mine.py", "--model", "tiny", "--input", "rows.txt", "--batch-size", batch_size, "--format", "jsonl"
+    )
+    assert ran.code == 3 and "Traceback" not in ran.err, ran.err
+    assert ["error" in row for row in ran.rows] == [False, True, False]
+    assert "LengthPipeline.preprocess fails: PanicException: `stride` must" in json.dumps(ran.rows[1])
+
+
+def test_name_of_a_guarded_import_names_the_library(pipe: Pipe, folder: Path) -> None:
+    guarded = "try:\n    from no_such_library.ops import sort as order\nexcept ImportError:\n    pass\n"
+    source = guarded + LENGTH_PIPELINE.replace("        scores =", "        order(outputs)\n        scores =")
+    write(folder, {"mine.py": source, "slip.py": source.replace("order(", "ordre(")})
+    ran = pipe("run", "mine.py", "--model", "tiny", "x")
+    refused(ran, 1, "needs the package no_such_library", hint="pip install no_such_library")
+    refused(pipe("run", "slip.py", "--model", "tiny", "x"), 1, "NameError: name 'ordre' is not defined", "slip.py")
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
 def test_output_that_cannot_be_written(project: Path) -> None:
     pipe = str(Path(sys.executable).with_name("pipe"))

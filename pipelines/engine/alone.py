@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from pipesmith.pipelines.engine.entry import dataset_of_one
-from pipesmith.pipelines.engine.failures import row_error
+from pipesmith.pipelines.engine.failures import let_through, row_error
 from pipesmith.pipelines.engine.rows import Row, RowResult
 from pipesmith.pipelines.engine.time_limit import time_limit
 
@@ -32,7 +32,8 @@ def run_alone(
         try:
             with time_limit(row_timeout):
                 result = call(row)
-        except (Exception, SystemExit) as error:  # a user's code raises what it likes; the row carries it
+        except BaseException as error:  # a user's code raises what it likes; the row carries it
+            let_through(error)
             yield RowResult(row, error=row_error(pipe, row.inputs, row.parameters, error))
         else:
             yield RowResult(row, result)

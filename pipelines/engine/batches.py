@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipesmith.pipelines.engine.budget import budgets, is_cpu
 from pipesmith.pipelines.engine.entry import Entry, preprocess_again
-from pipesmith.pipelines.engine.failures import row_error
+from pipesmith.pipelines.engine.failures import let_through, row_error
 from pipesmith.pipelines.engine.forward import Forward
 from pipesmith.pipelines.engine.model_inputs import Shapes
 from pipesmith.pipelines.engine.openmp import release_threads
@@ -173,7 +173,8 @@ class _Run:
                     stages, (model_inputs,) = made
                 work.model_inputs = model_inputs
                 work.shape = shape_of(model_inputs)
-            except (Exception, SystemExit) as error:  # a user's code raises what it likes; the row carries it
+            except BaseException as error:  # a user's code raises what it likes; the row carries it
+                let_through(error)
                 work.error, work.is_done = error, True
                 if end_row() and window:
                     return
@@ -206,7 +207,8 @@ class _Run:
                         place, number = place + 1, number + 1
                         if not windows.wait_for_bytes():
                             return
-                except (Exception, SystemExit) as error:  # a user's code raises what it likes; the row carries it
+                except BaseException as error:  # a user's code raises what it likes; the row carries it
+                    let_through(error)
                     work.error = error
             work.chunks = place
             windows.end_row()
@@ -359,7 +361,8 @@ class _Run:
                 continue
             try:
                 work.result = postprocess(output, **work.stages.postprocess)
-            except (Exception, SystemExit) as raised:  # a user's code raises what it likes; the row carries it
+            except BaseException as raised:  # a user's code raises what it likes; the row carries it
+                let_through(raised)
                 work.error = raised
         self._scale.weigh(work.result, work)
 
@@ -384,7 +387,8 @@ class _Run:
                 if isinstance(output, dict) or hasattr(output, "pop"):
                     output.pop("is_last", None)
             work.result = self._pipe.postprocess(outputs, **work.stages.postprocess)
-        except (Exception, SystemExit) as error:  # a user's code raises what it likes; the row carries it
+        except BaseException as error:  # a user's code raises what it likes; the row carries it
+            let_through(error)
             work.error = error
         return True
 

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from pipesmith.pipelines.engine.failures import let_through
 from pipesmith.pipelines.engine.rows import Row
 from pipesmith.pipelines.engine.tensors import is_tensorflow
 
@@ -61,7 +62,8 @@ class Entry:
             return False
         try:
             self.stages(row)
-        except (Exception, SystemExit):  # of the user's __call__, or of this row's parameters: then the row carries it
+        except BaseException as error:  # of the user's __call__, or of this row's parameters: then the row carries it
+            let_through(error)
             return kind.__call__ is Pipeline.__call__
         return True
 

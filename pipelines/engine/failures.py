@@ -12,6 +12,15 @@ from pipesmith.pipelines.user_code import describe, failure_hint, missing_librar
 _STAGES = ("preprocess", "_forward", "postprocess", "_sanitize_parameters")
 
 
+def let_through(error: BaseException) -> None:
+    """Raise what ends the run rather than a row: Ctrl-C, and a generator that is closed.
+
+    The rest is the row's. A panic in Rust is none of Python's Exceptions: tokenizers panic at a `stride` of the length.
+    """
+    if isinstance(error, (KeyboardInterrupt, GeneratorExit)):
+        raise error
+
+
 def row_error(
     pipe: Any, inputs: Any, parameters: Mapping[str, Any], error: BaseException, *, tokens: int | None = None
 ) -> PipeError:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pipesmith.pipelines.engine.budget import Budget
+from pipesmith.pipelines.engine.failures import let_through
 from pipesmith.pipelines.engine.outputs import NotABatchError, as_given, in_float32, taken_apart
 from pipesmith.pipelines.engine.packing import Batch, Piece
 from pipesmith.pipelines.engine.padding import Axes, OtherResultError, padded_axes, pads_left, take_padding_off
@@ -79,7 +80,8 @@ class Forward:
         began = time.perf_counter()
         try:
             outputs = self._forward_together(batch)
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
+            let_through(error)
             return True, self._after_failure(batch, error)
         seconds = time.perf_counter() - began
         if not self._holds(batch, outputs):
@@ -93,7 +95,8 @@ class Forward:
         began = time.perf_counter()
         try:
             output = self._forward(piece.model_inputs, piece.forward)
-        except (Exception, SystemExit) as error:  # a user's code raises what it likes; the row carries it
+        except BaseException as error:  # a user's code raises what it likes; the row carries it
+            let_through(error)
             self._statistics.out_of_memory += _free_memory(error)
             self._deliver([piece], [None], error)
             return True
@@ -156,7 +159,8 @@ class Forward:
             axes = [self._compared(batch, place, outputs[place]) for place in places]
         except OtherResultError:
             pass
-        except (Exception, SystemExit):  # a row fails alone: not the batch's doing, and nothing is known of it yet
+        except BaseException as error:  # a row fails alone: not the batch's doing, and nothing is known of it yet
+            let_through(error)
             return False
         else:
             self._checked.update({kind, (names, False)})  # a padded batch is a batch

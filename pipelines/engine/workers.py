@@ -29,6 +29,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 from pipesmith.pipelines.engine.entry import Stages, preprocess_again
+from pipesmith.pipelines.engine.failures import let_through
 from pipesmith.pipelines.engine.rows import Row
 from pipesmith.pipelines.errors import ParameterError
 
@@ -208,7 +209,8 @@ class Workers:
                 try:
                     inputs, task.stages = stages_of(task.row)
                     given.append(_pickled((inputs, task.stages.preprocess)))
-                except (Exception, SystemExit):  # the caller runs into it as well, and knows what to do
+                except BaseException as error:  # the caller runs into it as well, and knows what to do
+                    let_through(error)
                     self._leave(task)
                 else:
                     tasks.append(task)
