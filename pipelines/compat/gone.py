@@ -5,6 +5,7 @@ Not here: names that still have a home on 5 (`imports.py`).
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import Any, NoReturn
 
@@ -101,6 +102,7 @@ def _is_of_transformers(cls: type) -> bool:
     return cls.__module__.startswith("transformers.")
 
 
+@functools.cache
 def removed_task(name: str) -> str | None:
     """Return the task that 5 has removed and that a class or a module of transformers 4 belongs to, else None."""
     last = name.rpartition(".")[2].replace("_", "").lower()

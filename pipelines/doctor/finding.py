@@ -25,7 +25,7 @@ class Finding(NamedTuple):
         name: the rule's name.
         why: what breaks, in a sentence.
         mend: what to do about it: a sentence, or a command.
-        path: the file; None for the environment.
+        place: the file's path; None for the environment.
         line: from 1.
         column: in characters, from 1.
         cell: of a notebook, from 1; lines count from the cell's first.
@@ -36,11 +36,16 @@ class Finding(NamedTuple):
     name: str
     why: str
     mend: str
-    path: Path | None = None
+    place: str | None = None
     line: int = 1
     column: int = 1
     cell: int | None = None
     edit: Edit | None = None
+
+    @property
+    def path(self) -> Path | None:
+        """The file; None for the environment."""
+        return Path(self.place) if self.place is not None else None
 
     @property
     def safe(self) -> bool:
@@ -52,10 +57,10 @@ class Finding(NamedTuple):
         return {
             "code": self.code,
             "name": self.name,
-            "file": str(self.path) if self.path is not None else None,
+            "file": self.place,
             "cell": self.cell,
-            "line": self.line if self.path is not None else None,
-            "column": self.column if self.path is not None else None,
+            "line": self.line if self.place is not None else None,
+            "column": self.column if self.place is not None else None,
             "why": self.why,
             "mend": self.mend,
             "safe": self.safe,
@@ -132,4 +137,5 @@ def add_rule(code: str, name: str, why: str, mend: str) -> Rule:
 def found(code: str, path: Path | None, line: int = 1, column: int = 1, **words: str) -> Finding:
     """Make the finding of a rule that has no function of one file."""
     row = RULES[code]
-    return Finding(code, row.name, row.why.format(**words), row.mend.format(**words), path, line, column)
+    place = str(path) if path is not None else None
+    return Finding(code, row.name, row.why.format(**words), row.mend.format(**words), place, line, column)

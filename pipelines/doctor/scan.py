@@ -72,7 +72,7 @@ def scan(path: Path, *, follow: bool = False) -> Report:
     report = Report()
     registrations: list[_Registration] = []
     subclasses: list[_Subclass] = []
-    ignores: dict[Path, dict[int, set[str]]] = {}
+    ignores: dict[str, dict[int, set[str]]] = {}
     published: set[str] = set()
     imported: list[str] = []
     forget()
@@ -89,7 +89,7 @@ def scan(path: Path, *, follow: bool = False) -> Report:
                 if source.classes:
                     subclasses += _subclasses(source)
                 if source.pipelines:
-                    published.add(str(source.path))
+                    published.add(place)
                     imported += imported_files(source)
                 source.release()
             _read_comments(source, report, ignores)
@@ -110,7 +110,7 @@ def scan(path: Path, *, follow: bool = False) -> Report:
     kept = [one for one in report.findings if not _is_ignored(one, ignores)] if ignores else report.findings
     report.ignored = len(report.findings) - len(kept)
     report.findings = sorted(
-        dict.fromkeys(kept), key=lambda one: (str(one.path), one.cell or 0, one.line, one.column, one.code)
+        dict.fromkeys(kept), key=lambda one: (one.place or "", one.cell or 0, one.line, one.column, one.code)
     )
     return report
 
@@ -137,24 +137,25 @@ def _files(path: Path, report: Report, *, follow: bool) -> Iterator[str]:
     if not path.is_dir():
         yield str(path)
         return
-    waiting = [str(path)]
+    waiting = ["" if path == Path() else str(path)]
     while waiting:
         folder = waiting.pop()
         try:
-            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+            entries = sorted(os.scandir(folder or "."), key=lambda entry: entry.name)
         except OSError:
             continue
         below = []
         for entry in entries:
+            place = f"{folder}{os.sep if folder and folder != os.sep else ''}{entry.name}"
             is_source = entry.name.endswith((".py", ".ipynb"))
             if entry.is_symlink() and not (follow and is_source):
                 report.links += is_source or entry.is_dir()
             elif entry.is_dir(follow_symlinks=False):
                 hidden = entry.name.startswith(".") or entry.name in _SKIPPED
-                if not hidden and not os.path.exists(os.path.join(entry.path, "pyvenv.cfg")):  # noqa: PTH110, PTH118  # quick
-                    below.append(entry.path)
+                if not hidden and not os.path.exists(f"{place}/pyvenv.cfg"):  # noqa: PTH110  # quick
+                    below.append(place)
             elif is_source and entry.is_file():
-                yield entry.path
+                yield place
         waiting += reversed(below)
 
 
@@ -254,13 +255,13 @@ def _check(source: SourceFile, codes: Container[str] | None = None) -> list[Find
             why = row.why.format(**one.words) if "{" in row.why else row.why
             mend = one.mend or row.mend.format(**one.words)
             edit = None if isinstance(source, Notebook) else one.edit
-            findings.append(Finding(row.code, row.name, why, mend, source.path, line, column, cell, edit))
+            findings.append(Finding(row.code, row.name, why, mend, source.place, line, column, cell, edit))
     return findings
 
 
 def _place(source: SourceFile, node: Any) -> Finding:
     """Return a finding that has only its place."""
-    return Finding("", "", "", "", source.path, *_position(source, node))
+    return Finding("", "", "", "", source.place, *_position(source, node))
 
 
 def _position(source: SourceFile, node: Any) -> tuple[int, int, int | None]:
@@ -272,14 +273,13 @@ def _position(source: SourceFile, node: Any) -> tuple[int, int, int | None]:
     return line, column, None
 
 
-def _read_comments(source: SourceFile, report: Report, ignores: dict[Path, dict[int, set[str]]]) -> None:
+def _read_comments(source: SourceFile, report: Report, ignores: dict[str, dict[int, set[str]]]) -> None:
     """Enter the codes that comments silence, by line of the file (of a notebook: of all its cells), and complaints."""
     if b"pipe:" not in source.data:
         return
     import tokenize
 
-    path = source.path
-    silenced = ignores.setdefault(path, {})
+    silenced = ignores.setdefault(source.place, {})
     text = decoded(source.data)
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
         match = _IGNORE.search(token.string) if token.type == tokenize.COMMENT else None
@@ -299,7 +299,7 @@ def _read_comments(source: SourceFile, report: Report, ignores: dict[Path, dict[
         place = _place(source, node)
         silenced[_key(place)] = codes
         if what is not None:
-            complaint = found("PS002", path, what=what)
+            complaint = found("PS002", source.path, what=what)
             report.findings.append(complaint._replace(line=place.line, column=place.column, cell=place.cell))
 
 
@@ -307,8 +307,8 @@ def _key(place: Finding) -> int:
     return (place.cell or 0) * 10_000_000 + place.line
 
 
-def _is_ignored(one: Finding, ignores: dict[Path, dict[int, set[str]]]) -> bool:
-    return one.path is not None and one.code in ignores.get(one.path, {}).get(_key(one), ())
+def _is_ignored(one: Finding, ignores: dict[str, dict[int, set[str]]]) -> bool:
+    return one.place is not None and one.code in ignores.get(one.place, {}).get(_key(one), ())
 
 
 # ---- Several files ----------------------------------------------------------------------------------------------
@@ -334,7 +334,7 @@ def _subclasses(source: SourceFile) -> Iterator[_Subclass]:
 
 
 def _class_key(source: SourceFile, cls: ast.ClassDef) -> str:
-    return f"{os.path.realpath(source.path)}:{cls.name}"
+    return f"{os.path.realpath(source.place)}:{cls.name}"
 
 
 def _between_files(registrations: Iterable[_Registration], subclasses: Iterable[_Subclass]) -> Iterator[Finding]:

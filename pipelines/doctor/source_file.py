@@ -113,6 +113,7 @@ class SourceFile:
         self.keywords: defaultdict[str, list[tuple[ast.Call, ast.keyword, Scope]]] = defaultdict(list)
         self.subscripts: list[tuple[ast.Subscript, Scope]] = []
         self._ancestors: dict[ast.ClassDef, list[str | tuple[SourceFile, ast.ClassDef]]] = {}
+        self._inherited: dict[tuple[ast.ClassDef, str], bool] = {}
         self.relevant = always or published or _RELEVANT.search(data) is not None
         if self.relevant:
             self._walk()
@@ -133,23 +134,30 @@ class SourceFile:
                 kind = node.__class__
                 if kind is ast.Name or kind is ast.Constant:
                     continue
-                if kind is ast.Attribute:
+                while kind is ast.Attribute:
                     attributes[node.attr].append((node, scope))
-                    push(node.value)
+                    node = node.value
+                    kind = node.__class__
+                if kind is ast.Name or kind is ast.Constant:
                     continue
                 if kind is ast.Call:
-                    name = _last_name(node.func)
-                    if name is not None:
-                        calls[name].append((node, scope))
+                    func = node.func
+                    if func.__class__ is ast.Name:
+                        calls[func.id].append((node, scope))
+                    else:
+                        if func.__class__ is ast.Attribute:
+                            calls[func.attr].append((node, scope))
+                        push(func)
                     for keyword in node.keywords:
                         if keyword.arg is not None:
                             keywords[keyword.arg].append((node, keyword, scope))
                         push(keyword.value)
-                    push(node.func)
-                    extend(node.args)
+                    if node.args:
+                        extend(node.args)
                     continue
                 if kind is ast.FunctionDef or kind is ast.AsyncFunctionDef:
-                    extend(node.decorator_list)
+                    if node.decorator_list:
+                        extend(node.decorator_list)
                     extend(_of_signature(node))
                     waiting.append((node.body, Scope(scope.cls, node, scope.guarded)))
                     continue
@@ -159,6 +167,9 @@ class SourceFile:
                     extend(keyword.value for keyword in node.keywords)
                     extend(node.decorator_list)
                     waiting.append((node.body, Scope(node, None, scope.guarded)))
+                    continue
+                if kind is ast.Import or kind is ast.ImportFrom:
+                    self._bind(node, scope)
                     continue
                 if kind in guarding and not scope.guarded:
                     inner = _guarded(node)
@@ -174,8 +185,6 @@ class SourceFile:
                         push(value)
                 if kind is ast.Subscript:
                     self.subscripts.append((node, scope))
-                elif kind is ast.Import or kind is ast.ImportFrom:
-                    self._bind(node, scope)
 
     @functools.cached_property
     def path(self) -> Path:
@@ -220,6 +229,18 @@ class SourceFile:
                 library = (node.module or "").partition(".")[0]
                 if library in ("transformers", "huggingface_hub") and library != self.own_package:
                     found += [(node, alias, scope) for alias in node.names]
+        return found
+
+    @functools.cached_property
+    def own_imports(self) -> list[tuple[ast.Import | ast.ImportFrom, str]]:
+        """The imports of the user's own files, unless guarded: statements, and the dotted names of modules."""
+        found: list[tuple[ast.Import | ast.ImportFrom, str]] = []
+        for node, scope in self.imports:
+            if scope.guarded:
+                continue
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""]
+            is_relative = isinstance(node, ast.ImportFrom) and node.level > 0
+            found += [(node, name) for name in names if is_relative or sibling(self.place, name) is not None]
         return found
 
     @functools.cached_property
@@ -332,10 +353,14 @@ class SourceFile:
         return cls is not None and self._inherits(cls, "PreTrainedModel")
 
     def _inherits(self, cls: ast.ClassDef, ending: str) -> bool:
-        return any(
-            isinstance(one, str) and one.startswith("transformers.") and one.endswith(ending)
-            for one in self.ancestors(cls)
-        )
+        known = self._inherited.get((cls, ending))
+        if known is None:
+            known = False
+            for one in self.ancestors(cls):
+                if one.__class__ is str and one.startswith("transformers.") and one.endswith(ending):  # type: ignore[union-attr]
+                    known = True
+            self._inherited[cls, ending] = known
+        return known
 
     def own_classes(self, cls: ast.ClassDef) -> list[tuple[SourceFile, ast.ClassDef]]:
         """Return a class and those of its bases that stand in the user's own files."""
@@ -343,7 +368,7 @@ class SourceFile:
 
     def defines(self, cls: ast.ClassDef, name: str) -> bool:
         """Tell whether a class, or a user's class that it inherits from, sets an attribute of that name itself."""
-        return any(name in _names_in_body(one) or file._sets(one, name) for file, one in self.own_classes(cls))
+        return any(_defines_in_body(one, name) or file._sets(one, name) for file, one in self.own_classes(cls))
 
     def _sets(self, cls: ast.ClassDef, name: str) -> bool:
         """Tell whether a method of a class sets `self.name`."""
@@ -386,18 +411,19 @@ def names_in_text(node: ast.Constant) -> list[str]:
     return re.findall(r"\w+", text) if isinstance(text, str) and _NAMES.fullmatch(text) else []
 
 
-def _of_signature(function: Function) -> Iterator[ast.expr]:
-    """Yield the defaults and annotations of a function."""
+def _of_signature(function: Function) -> list[ast.expr]:
+    """Return the defaults and annotations of a function."""
     args = function.args
-    yield from args.defaults
+    found = [*args.defaults]
     for default in args.kw_defaults:
         if default is not None:
-            yield default
+            found.append(default)
     for one in (*args.posonlyargs, *args.args, *args.kwonlyargs, args.vararg, args.kwarg):
         if one is not None and one.annotation is not None:
-            yield one.annotation
+            found.append(one.annotation)
     if function.returns is not None:
-        yield function.returns
+        found.append(function.returns)
+    return found
 
 
 _TRYING: set[type[ast.AST]] = {ast.Try, ast.TryStar} if sys.version_info >= (3, 11) else {ast.Try}
@@ -470,14 +496,17 @@ def _package_around(place: str) -> str:
     return name
 
 
-def _names_in_body(cls: ast.ClassDef) -> Iterator[str]:
-    """Yield what the body of a class defines: methods, properties, attributes."""
+def _defines_in_body(cls: ast.ClassDef, name: str) -> bool:
+    """Tell whether the body of a class defines a name: a method, a property, an attribute."""
     for statement in cls.body:
         if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef)):
-            yield statement.name
-        targets = statement.targets if isinstance(statement, ast.Assign) else []
-        targets = [statement.target] if isinstance(statement, ast.AnnAssign) else targets
-        yield from (target.id for target in targets if isinstance(target, ast.Name))
+            if statement.name == name:
+                return True
+        elif isinstance(statement, (ast.Assign, ast.AnnAssign)):
+            targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+            if any(isinstance(target, ast.Name) and target.id == name for target in targets):
+                return True
+    return False
 
 
 _bases: dict[str, SourceFile | None] = {}  # files that others import classes from; of one scan

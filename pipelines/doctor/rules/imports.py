@@ -14,6 +14,7 @@ from pipesmith.pipelines.doctor.finding import Hit, hit, rule
 from pipesmith.pipelines.doctor.source_file import SourceFile, is_guard, names_in_text
 
 _TENSORFLOW = re.compile(r"(TF|Flax)[A-Z]\w+|(TF|FLAX)_[A-Z0-9_]*MAPPING\w*")
+_TENSORFLOW_WORD = re.compile(rb"\b(TF|Flax|FLAX)[A-Z_]")
 _AVAILABLE = ("is_tf_available", "is_flax_available")
 _TOKENS = ("TruncationStrategy", "PaddingStrategy", "BatchEncoding", "TensorType")
 _INPUTS = (
@@ -200,6 +201,8 @@ def is_transformers_registry(file: SourceFile, call: ast.Call) -> bool:
 )
 def tensorflow_name(file: SourceFile) -> Iterator[Hit]:
     """Classes and mappings of TensorFlow and Flax. One that only a `tf_model=` uses goes with that."""
+    if _TENSORFLOW_WORD.search(file.data) is None:
+        return
     leaving = [keyword.value for _, keyword in tf_model_arguments(file)]
     for node, alias, _ in file.library_imports:
         if (node.module or "").startswith("transformers") and _TENSORFLOW.fullmatch(alias.name):
@@ -257,6 +260,7 @@ def removed_pipeline(file: SourceFile) -> Iterator[Hit]:
     "transformers 5 has no {name} in {module}, and the import fails.",
     "Import it from {home}, where 4.57 has it as well.",
     safe=True,
+    words=({name for _, name in MOVED} - {"*"}) | {"deepspeed"},
 )
 def moved_import(file: SourceFile) -> Iterator[Hit]:
     """Names with a home that both lines know."""
@@ -291,6 +295,7 @@ def moved_import(file: SourceFile) -> Iterator[Hit]:
     "{library} has no {name} any more, and the import fails.",
     "{instead}",
     safe=True,
+    words={name for _, name in GONE},
 )
 def gone_import(file: SourceFile) -> Iterator[Hit]:
     """Names without a home."""

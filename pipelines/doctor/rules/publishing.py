@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import ast
-import sys
 from collections.abc import Iterator
 
 from pipesmith.pipelines.doctor.finding import Hit, add_rule, hit, rule
-from pipesmith.pipelines.doctor.source_file import SourceFile, sibling
+from pipesmith.pipelines.doctor.source_file import SourceFile
 from pipesmith.pipelines.source import absolute_module, relative_module
 
 _COPIED = "save_pretrained copies the files that `from .name import ...` names, and finds them by a pattern"
@@ -16,32 +15,24 @@ _COPIED = "save_pretrained copies the files that `from .name import ...` names, 
 PUBLISHING = ("PS201", "PS202", "PS203", "PS204")  # rules about the imports of what is published
 
 
-def _imports_of_pipelines(file: SourceFile) -> Iterator[ast.Import | ast.ImportFrom]:
-    """Yield the imports of a file that defines a pipeline, or that such a file imports: it is what is published."""
-    if file.published or file.pipelines:
-        yield from (node for node, scope in file.imports if not scope.guarded)
+def _own_imports(file: SourceFile) -> list[tuple[ast.Import | ast.ImportFrom, str]]:
+    """Return what a file that is published imports of the user's own: statements, and the dotted names of modules."""
+    return file.own_imports if file.published or file.pipelines else []
 
 
 def imported_files(file: SourceFile) -> Iterator[str]:
     """Yield the user's own files that a published file imports; packages' `__init__.py` stay at home."""
-    for node in _imports_of_pipelines(file):
-        if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        else:
-            names = [node.module or "", *(f"{node.module or ''}.{alias.name}".lstrip(".") for alias in node.names)]
-        for name in names if _may_be_own(file, node) else ():
+    for node, module in _own_imports(file):
+        names = [module]
+        if isinstance(node, ast.ImportFrom):
+            names += [f"{module}.{alias.name}".lstrip(".") for alias in node.names]
+        for name in names:
             if isinstance(node, ast.ImportFrom) and node.level:
                 found = relative_module(file.path, node.level, name)
             else:
                 found = absolute_module(name, file.path)[0]
             if found is not None and found.name != "__init__.py":
                 yield str(found)
-
-
-def _may_be_own(file: SourceFile, node: ast.Import | ast.ImportFrom) -> bool:
-    if isinstance(node, ast.ImportFrom):
-        return node.level > 0 or sibling(file.place, node.module or "") is not None
-    return any(sibling(file.place, alias.name) is not None for alias in node.names)
 
 
 @rule(
@@ -52,7 +43,7 @@ def _may_be_own(file: SourceFile, node: ast.Import | ast.ImportFrom) -> bool:
 )
 def module_import(file: SourceFile) -> Iterator[Hit]:
     """`from . import x`."""
-    for node in _imports_of_pipelines(file):
+    for node, _ in _own_imports(file):
         if isinstance(node, ast.ImportFrom) and node.level == 1 and not node.module:
             yield from (hit(alias, name=alias.name) for alias in node.names)
 
@@ -65,7 +56,7 @@ def module_import(file: SourceFile) -> Iterator[Hit]:
 )
 def nested_import(file: SourceFile) -> Iterator[Hit]:
     """`from .sub.mod import x`."""
-    for node in _imports_of_pipelines(file):
+    for node, _ in _own_imports(file):
         if isinstance(node, ast.ImportFrom) and node.level == 1 and "." in (node.module or ""):
             yield hit(node, module=node.module or "")
 
@@ -78,7 +69,7 @@ def nested_import(file: SourceFile) -> Iterator[Hit]:
 )
 def parent_import(file: SourceFile) -> Iterator[Hit]:
     """`from ..x import y`."""
-    for node in _imports_of_pipelines(file):
+    for node, _ in _own_imports(file):
         if isinstance(node, ast.ImportFrom) and node.level > 1:
             yield hit(node)
 
@@ -91,13 +82,10 @@ def parent_import(file: SourceFile) -> Iterator[Hit]:
 )
 def own_import(file: SourceFile) -> Iterator[Hit]:
     """`import helper` of a file beside this one, and `from my_package.helper import x`."""
-    for node in _imports_of_pipelines(file):
+    for node, name in _own_imports(file):
         if isinstance(node, ast.ImportFrom) and node.level:
             continue
-        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""]
-        for name in names:
-            if name.partition(".")[0] not in sys.stdlib_module_names and sibling(file.place, name) is not None:
-                yield hit(node, module=name, last=name.rpartition(".")[2])
+        yield hit(node, module=name, last=name.rpartition(".")[2])
 
 
 @rule(
