@@ -12,18 +12,26 @@ import os
 import re
 import sys
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from pipesmith.pipelines.doctor.edits import Span
 from pipesmith.pipelines.source import absolute_module, module_file, relative_module
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
-_RELEVANT = re.compile(
-    rb"transformers|huggingface_hub|ipeline|tokenizer|framework|\.config\b|PreTrained|from_pretrained"
+# Texts without any of which no rule can be about a file. To ask for one after the other is quicker than a pattern.
+_RELEVANT = (
+    b"transformers",
+    b"huggingface_hub",
+    b"ipeline",
+    b"tokenizer",
+    b"framework",
+    b".config",
+    b"PreTrained",
+    b"from_pretrained",
 )
-_WORD = re.compile(rb"[A-Za-z_]\w*")
+_WORDS_ALONE = bytes(byte if byte > 127 or chr(byte).isalnum() or chr(byte) == "_" else 32 for byte in range(256))
 _NAMES = re.compile(r"[\w.\[\], |]+")  # a string that may name something: in `__all__`, in an annotation
 _GUARDS = {
     "is_tf_available",
@@ -35,7 +43,7 @@ _GUARDS = {
     "Version",
     "getattr",
 }
-_GUARD_WORDS = re.compile("|".join(_GUARDS).encode())
+_GUARD_WORDS = tuple(guard.encode() for guard in _GUARDS)
 _ABSENT = {"ImportError", "ModuleNotFoundError", "AttributeError", "TypeError"}
 
 
@@ -87,6 +95,28 @@ _CHILDREN: dict[type, tuple[str, ...]] = {
 _CHILDREN[type(None)] = ()  # {**a} has None for a key
 
 
+T = TypeVar("T")
+
+
+class lazy(Generic[T]):
+    """A `functools.cached_property` without the lock that it takes before Python 3.12."""
+
+    def __init__(self, make: Callable[[Any], T]) -> None:
+        self.make = make
+
+    def __get__(self, instance: Any, owner: type | None = None) -> T:
+        value = instance.__dict__[self.make.__name__] = self.make(instance)
+        return value
+
+
+def has_any(data: bytes, texts: Sequence[bytes]) -> bool:
+    """Tell whether one of some texts stands in a file."""
+    for text in texts:  # noqa: SIM110  # quick: asked for each file
+        if text in data:
+            return True
+    return False
+
+
 class SourceFile:
     """A parsed file.
 
@@ -114,7 +144,7 @@ class SourceFile:
         self.subscripts: list[tuple[ast.Subscript, Scope]] = []
         self._ancestors: dict[ast.ClassDef, list[str | tuple[SourceFile, ast.ClassDef]]] = {}
         self._inherited: dict[tuple[ast.ClassDef, str], bool] = {}
-        self.relevant = always or published or _RELEVANT.search(data) is not None
+        self.relevant = always or published or has_any(data, _RELEVANT)
         if self.relevant:
             self._walk()
 
@@ -122,7 +152,7 @@ class SourceFile:
 
     def _walk(self) -> None:
         """Visit every node once; nodes under one scope in no particular order."""
-        guarding = _GUARDING if _GUARD_WORDS.search(self.data) else _TRYING
+        guarding = _GUARDING if has_any(self.data, _GUARD_WORDS) else _TRYING
         attributes, calls, keywords, children = self.attributes, self.calls, self.keywords, _CHILDREN
         waiting: list[tuple[Sequence[Any], Scope]] = [(self.tree.body, Scope())]
         while waiting:
@@ -186,15 +216,15 @@ class SourceFile:
                 if kind is ast.Subscript:
                     self.subscripts.append((node, scope))
 
-    @functools.cached_property
+    @lazy
     def path(self) -> Path:
         """Where it lies."""
         return Path(self.place)
 
-    @functools.cached_property
+    @lazy
     def own_package(self) -> str:
         """The name of the topmost package around the file, "" if there is none: importing that is no library."""
-        return _package_around(os.path.dirname(self.place))  # noqa: PTH120  # quick: asked for each file
+        return _package_around(self.place.rpartition(os.sep)[0])
 
     def _bind(self, node: ast.Import | ast.ImportFrom, scope: Scope) -> None:
         self.imports.append((node, scope))
@@ -220,7 +250,7 @@ class SourceFile:
             return ""
         return ".".join([imported.dotted, *reversed(rest)])
 
-    @functools.cached_property
+    @lazy
     def library_imports(self) -> list[tuple[ast.ImportFrom, ast.alias, Scope]]:
         """The names imported from transformers and huggingface_hub, unless their author expects that they may lack."""
         found = []
@@ -231,7 +261,7 @@ class SourceFile:
                     found += [(node, alias, scope) for alias in node.names]
         return found
 
-    @functools.cached_property
+    @lazy
     def own_imports(self) -> list[tuple[ast.Import | ast.ImportFrom, str]]:
         """The imports of the user's own files, unless guarded: statements, and the dotted names of modules."""
         found: list[tuple[ast.Import | ast.ImportFrom, str]] = []
@@ -243,12 +273,12 @@ class SourceFile:
             found += [(node, name) for name in names if is_relative or sibling(self.place, name) is not None]
         return found
 
-    @functools.cached_property
+    @lazy
     def words(self) -> list[bytes]:
-        """Every identifier in the file's text, as often as it stands there, comments included."""
-        return _WORD.findall(self.data)
+        """Every word of the file's text, as often as it stands there, comments included."""
+        return self.data.translate(_WORDS_ALONE).split()
 
-    @functools.cached_property
+    @lazy
     def library_attributes(self) -> list[tuple[ast.Attribute, str, str]]:
         """The names of transformers as written out in expressions, `transformers.some.Name`: node, module and name."""
         found = []
@@ -260,7 +290,7 @@ class SourceFile:
                 found.append((node, module, name))
         return found
 
-    @functools.cached_property
+    @lazy
     def uses(self) -> dict[str, list[ast.AST]]:
         """Where names are used: as such, or in strings that may name something, by name."""
         found: defaultdict[str, list[ast.AST]] = defaultdict(list)
@@ -272,7 +302,7 @@ class SourceFile:
                     found[name].append(node)
         return found
 
-    @functools.cached_property
+    @lazy
     def pipelines(self) -> list[ast.ClassDef]:
         """The classes of the file that are pipelines."""
         return [cls for cls in self.classes.values() if cls.bases and self.is_pipeline(cls)]
@@ -357,7 +387,7 @@ class SourceFile:
         if known is None:
             known = False
             for one in self.ancestors(cls):
-                if one.__class__ is str and one.startswith("transformers.") and one.endswith(ending):  # type: ignore[union-attr]
+                if one.__class__ is str and one.startswith("transformers.") and one.endswith(ending):
                     known = True
             self._inherited[cls, ending] = known
         return known
@@ -383,7 +413,7 @@ class SourceFile:
 
     # ---- Places -----------------------------------------------------------------------------------------------------
 
-    @functools.cached_property
+    @lazy
     def lines(self) -> list[str]:
         """The file's lines as text."""
         return decoded(self.data).split("\n")
@@ -414,15 +444,16 @@ def names_in_text(node: ast.Constant) -> list[str]:
 def _of_signature(function: Function) -> list[ast.expr]:
     """Return the defaults and annotations of a function."""
     args = function.args
-    found = [*args.defaults]
-    for default in args.kw_defaults:
-        if default is not None:
-            found.append(default)
-    for one in (*args.posonlyargs, *args.args, *args.kwonlyargs, args.vararg, args.kwarg):
-        if one is not None and one.annotation is not None:
+    found = [*args.defaults] if function.returns is None else [*args.defaults, function.returns]
+    for one in args.args:
+        if one.annotation is not None:
             found.append(one.annotation)
-    if function.returns is not None:
-        found.append(function.returns)
+    if args.kwonlyargs or args.posonlyargs:
+        found += [default for default in args.kw_defaults if default is not None]
+        found += [one.annotation for one in (*args.kwonlyargs, *args.posonlyargs) if one.annotation is not None]
+    for more in (args.vararg, args.kwarg):
+        if more is not None and more.annotation is not None:
+            found.append(more.annotation)
     return found
 
 
@@ -542,7 +573,7 @@ def forget() -> None:
 def sibling(place: str, dotted: str) -> Path | None:
     """Return the user's own file that an absolute import in another file means: beside it, or in its package."""
     first = dotted.partition(".")[0]
-    found = None if first in sys.stdlib_module_names else _sibling(os.path.dirname(place), first)  # noqa: PTH120  # as above
+    found = None if first in sys.stdlib_module_names else _sibling(place.rpartition(os.sep)[0], first)
     return found if found is not None and found != Path(place) else None
 
 

@@ -11,10 +11,12 @@ from pathlib import Path
 from pipesmith.pipelines.compat.gone import PIN, removed_task
 from pipesmith.pipelines.doctor.edits import ChangeImport, Replace
 from pipesmith.pipelines.doctor.finding import Hit, hit, rule
-from pipesmith.pipelines.doctor.source_file import SourceFile, is_guard, names_in_text
+from pipesmith.pipelines.doctor.source_file import SourceFile, has_any, is_guard, names_in_text
 
 _TENSORFLOW = re.compile(r"(TF|Flax)[A-Z]\w+|(TF|FLAX)_[A-Z0-9_]*MAPPING\w*")
-_TENSORFLOW_WORD = re.compile(rb"\b(TF|Flax|FLAX)[A-Z_]")
+_TENSORFLOW_STARTS = (b"TF", b"Flax", b"FLAX")
+# Parts of all names of REMOVED_TASKS, as classes and as modules.
+_OF_REMOVED_TASKS = (b"ext2", b"ummarization", b"ranslation", b"uestion", b"mage", b"onversation")
 _AVAILABLE = ("is_tf_available", "is_flax_available")
 _TOKENS = ("TruncationStrategy", "PaddingStrategy", "BatchEncoding", "TensorType")
 _INPUTS = (
@@ -201,7 +203,7 @@ def is_transformers_registry(file: SourceFile, call: ast.Call) -> bool:
 )
 def tensorflow_name(file: SourceFile) -> Iterator[Hit]:
     """Classes and mappings of TensorFlow and Flax. One that only a `tf_model=` uses goes with that."""
-    if _TENSORFLOW_WORD.search(file.data) is None:
+    if not has_any(file.data, _TENSORFLOW_STARTS):
         return
     leaving = [keyword.value for _, keyword in tf_model_arguments(file)]
     for node, alias, _ in file.library_imports:
@@ -242,6 +244,8 @@ def tf_available(file: SourceFile) -> Iterator[Hit]:
 )
 def removed_pipeline(file: SourceFile) -> Iterator[Hit]:
     """Classes and modules of tasks that 5 has removed."""
+    if not has_any(file.data, _OF_REMOVED_TASKS):
+        return
     for node, alias, _ in file.library_imports:
         module = node.module or ""
         of_module = removed_task(module) if module.startswith("transformers.pipelines.") else None
