@@ -321,6 +321,24 @@ def test_classes_are_followed_into_other_files(folder: Path) -> None:
     assert "PS101" not in codes(folder)
 
 
+def test_what_a_pipeline_imports_is_published_too(folder: Path) -> None:
+    files = {
+        "own.py": f"from .helper import x\nimport bare\n{CLASS}    pass\n",
+        "helper.py": "from . import deeper\nfrom .sub.mod import y\nimport json\nx = 1\n",
+        "bare.py": "try:\n    from ..above import z\nexcept ImportError:\n    pass\n",
+        "deeper.py": "import bare  # pipe: ignore[PS204] because it is tested\nfrom ..above import z\nimport own\n",
+        "lonely.py": "from . import deeper\nimport bare\n",
+    }
+    write(folder, {f"package/{name}": text for name, text in files.items()})
+    expected = [("deeper.py", 2, "PS203"), ("deeper.py", 3, "PS204"), ("helper.py", 1, "PS201"),
+                ("helper.py", 2, "PS202"), ("own.py", 2, "PS204")]  # fmt: skip
+    for path in (folder, folder / "package" / "own.py"):
+        report = scan(path)
+        found = [(one.path.name, one.line, one.code) for one in report.findings if one.path]
+        assert (found, report.ignored) == (expected, 1)
+    assert codes(folder / "package" / "lonely.py") == []
+
+
 def test_no_false_finding_in_transformers_itself(folder: Path) -> None:
     import transformers
 

@@ -75,6 +75,27 @@ class Imported(NamedTuple):
         return f"{self.module}.{self.name}" if self.name else self.module
 
 
+class Use(NamedTuple):
+    """A place where a name is used.
+
+    Args:
+        node: the name, or the string that names it.
+        real: whether more is done with it than `isinstance` and annotations: it is called, inherited from, exported.
+        apart: whether that is in a function, or under a guard: not when the file is imported.
+    """
+
+    node: ast.AST
+    real: bool
+    apart: bool
+
+
+# Fields whose value is called, looked into or inherited from.
+_ACTING: dict[type[ast.AST], tuple[str, ...]] = {
+    ast.Attribute: ("value",), ast.Call: ("func",), ast.ClassDef: ("bases", "decorator_list"),
+}  # fmt: skip
+_ANNOTATIONS = ("annotation", "returns")
+
+
 def _child_fields(kind: type[ast.AST]) -> tuple[str, ...]:
     """Return the fields of a kind of node that may hold nodes which a rule looks at."""
     fields = kind.__dict__.get("_fields", ())
@@ -291,15 +312,32 @@ class SourceFile:
         return found
 
     @lazy
-    def uses(self) -> dict[str, list[ast.AST]]:
+    def uses(self) -> dict[str, list[Use]]:
         """Where names are used: as such, or in strings that may name something, by name."""
-        found: defaultdict[str, list[ast.AST]] = defaultdict(list)
-        for node in ast.walk(self.tree):
-            if isinstance(node, ast.Name):
-                found[node.id].append(node)
-            elif isinstance(node, ast.Constant):
+        found: defaultdict[str, list[Use]] = defaultdict(list)
+        waiting: list[tuple[Any, bool, bool, bool]] = [(self.tree, False, False, False)]
+        while waiting:
+            node, is_acted_on, is_annotation, apart = waiting.pop()
+            kind = node.__class__
+            if kind is ast.Name:
+                found[node.id].append(Use(node, is_acted_on and not is_annotation, apart))
+                continue
+            if kind is ast.Constant:
                 for name in names_in_text(node):
-                    found[name].append(node)
+                    found[name].append(Use(node, not is_annotation, apart))
+                continue
+            if kind is ast.FunctionDef or kind is ast.AsyncFunctionDef or (kind is ast.If and is_guard(node.test)):
+                apart = True
+            acting = _ACTING.get(kind, ())
+            if kind is ast.Attribute and node.attr.startswith("__"):
+                acting = ()
+            for field in _CHILDREN[kind]:
+                value = getattr(node, field)
+                noted = is_annotation or field in _ANNOTATIONS
+                if value.__class__ is list:
+                    waiting += [(one, field in acting, noted, apart) for one in value]
+                elif value is not None:
+                    waiting.append((value, field in acting, noted, apart))
         return found
 
     @lazy
@@ -365,6 +403,8 @@ class SourceFile:
             if imported.level:
                 return relative_module(self.path, imported.level, dotted)
             if dotted.partition(".")[0] in sys.stdlib_module_names:
+                return None
+            if sibling(self.place, dotted) is None:
                 return None
             file, installed = absolute_module(dotted, self.path)
             return None if installed else file

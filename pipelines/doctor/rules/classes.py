@@ -21,8 +21,9 @@ def method(cls: ast.ClassDef, name: str) -> Function | None:
     return None
 
 
-def _calls(node: ast.AST, name: str) -> bool:
-    return any(isinstance(one, ast.Attribute) and one.attr == name for one in ast.walk(node))
+def _calls(file: SourceFile, node: ast.ClassDef | Function, name: str) -> bool:
+    last = node.end_lineno or node.lineno
+    return any(node.lineno <= one.lineno <= last for one, _ in file.attributes.get(name, ()))
 
 
 @rule(
@@ -41,7 +42,9 @@ def no_post_init(file: SourceFile) -> Iterator[Hit]:
         if init is None or not cls.bases or not file.is_model(cls):
             continue
         own = file.own_classes(cls)
-        if not any(_calls(one, "post_init") for _, one in own) and not file.defines(cls, "all_tied_weights_keys"):
+        if not any(_calls(where, one, "post_init") for where, one in own) and not file.defines(
+            cls, "all_tied_weights_keys"
+        ):
             yield hit(init, name=cls.name)
 
 
@@ -97,5 +100,5 @@ def init_without_super(file: SourceFile) -> Iterator[Hit]:
     """A pipeline's `__init__` that skips Pipeline.__init__."""
     for cls in file.pipelines:
         init = method(cls, "__init__")
-        if init is not None and not _calls(init, "__init__"):
+        if init is not None and not _calls(file, init, "__init__"):
             yield hit(init, name=cls.name)

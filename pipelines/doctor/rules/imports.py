@@ -11,7 +11,7 @@ from pathlib import Path
 from pipesmith.pipelines.compat.gone import PIN, removed_task
 from pipesmith.pipelines.doctor.edits import ChangeImport, Replace
 from pipesmith.pipelines.doctor.finding import Hit, hit, rule
-from pipesmith.pipelines.doctor.source_file import SourceFile, has_any, is_guard, names_in_text
+from pipesmith.pipelines.doctor.source_file import SourceFile, has_any
 
 _TENSORFLOW = re.compile(r"(TF|Flax)[A-Z]\w+|(TF|FLAX)_[A-Z0-9_]*MAPPING\w*")
 _TENSORFLOW_STARTS = (b"TF", b"Flax", b"FLAX")
@@ -119,7 +119,7 @@ def _is_used(file: SourceFile, alias: ast.alias, leaving_out: Sequence[ast.expr]
     if file.words.count(name.encode()) <= 1 + sum(isinstance(one, ast.Name) and one.id == name for one in leaving_out):
         return False
     without = {id(one) for node in leaving_out for one in ast.walk(node)}
-    return any(id(node) not in without for node in file.uses.get(name, ()))
+    return any(id(use.node) not in without for use in file.uses.get(name, ()))
 
 
 def _mend_gone(
@@ -136,45 +136,16 @@ def _mend_gone(
         return ChangeImport(file.span(node), alias.name)
     fallback = EQUIVALENT.get(alias.name)
     if fallback is None:
+        # No PyTorch model leads into functions that use a class of TensorFlow.
         of_tensorflow = _TENSORFLOW.fullmatch(alias.name) is not None
-        if not alias.name[0].isupper() or _is_really_used(file, alias.asname or alias.name, of_tensorflow):
+        uses = file.uses.get(alias.asname or alias.name, ())
+        if not alias.name[0].isupper() or any(use.real and not (of_tensorflow and use.apart) for use in uses):
             return None
         fallback = "{name} = None" if alias.name.isupper() else _STAND_IN
     words = {"name": alias.asname or alias.name, "library": _library(node.module or "")}
     for word, value in words.items():
         fallback = fallback.replace(f"{{{word}}}", value)
     return ChangeImport(file.span(node), alias.name, fallback=fallback)
-
-
-def _is_really_used(file: SourceFile, name: str, of_tensorflow: bool) -> bool:
-    """Tell whether code does something with a class beside `isinstance` and annotations.
-
-    Args:
-        file: the file.
-        name: the class's, in the file.
-        of_tensorflow: whether it does not count where no PyTorch model leads: in functions, under a guard.
-    """
-    waiting: list[tuple[ast.AST, bool]] = [(file.tree, False)]
-    while waiting:
-        node, harmless = waiting.pop()
-        used: list[ast.expr] = []
-        if isinstance(node, ast.Attribute) and not node.attr.startswith("__"):
-            used = [node.value]
-        elif isinstance(node, ast.Call):
-            used = [node.func]
-        elif isinstance(node, ast.ClassDef):
-            used = [*node.bases, *node.decorator_list]
-        in_text = isinstance(node, ast.Constant) and name in names_in_text(node)
-        if not harmless and (in_text or any(isinstance(one, ast.Name) and one.id == name for one in used)):
-            return True
-        apart = isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
-        inside = harmless or (of_tensorflow and (apart or (isinstance(node, ast.If) and is_guard(node.test))))
-        for field, value in ast.iter_fields(node):
-            children = value if isinstance(value, list) else [value]
-            waiting += [
-                (one, inside or field in ("annotation", "returns")) for one in children if isinstance(one, ast.AST)
-            ]
-    return False
 
 
 def _registers(file: SourceFile) -> bool:
