@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hub import Hub
 from support import Ran
 
 from pipesmith.pipelines import compat
@@ -145,3 +146,72 @@ def test_tensorflow_equals_pytorch(names: list[str]) -> None:
     unknown = {name for name, value in found.items() if "is not in the table of tiny models" in str(value)}
     compared = {name: value for name, value in found.items() if name not in EXCEPTIONS | unknown}
     assert {name: value for name, value in compared.items() if not isinstance(value, float) or value > 1e-4} == {}
+
+
+@pytest.mark.slow
+@needs_tensorflow
+def test_pushed_and_saved_for_both_frameworks(pipe_process: Process, hub: Hub, folder: Path) -> None:
+    """Plain transformers 4.57 loads both; it converts PyTorch's safetensors from a folder alone, and as `from_pt`."""
+    environment = hub.environment(folder / "home")
+    assert pipe_process("new-task", "same", "--pair", "--yes", cwd=folder).code == 0
+    pushed = pipe_process("push", "alice/same", "--model", "tiny", cwd=folder, **environment)
+    assert pushed.code == 0, pushed.err
+    custom = json.loads(hub.files("alice/same")["config.json"])["custom_pipelines"]
+    assert custom["same"]["pt"] == ["AutoModelForSequenceClassification"]
+    assert custom["same"]["tf"] == ["TFAutoModelForSequenceClassification"]
+    saving = """
+    from pipesmith.pipelines import pipeline
+
+    pipeline("same", model="tiny", framework="tf").save_pretrained("saved")
+    """
+    stranger = """
+    import sys
+
+    sys.modules["pipesmith"] = None
+    import json
+    from huggingface_hub import snapshot_download
+    from transformers import pipeline
+
+    tensorflow = {"framework": "tf", "dtype": None}
+    here = snapshot_download("alice/same")
+    for model, loading in (
+        ("alice/same", {"framework": "pt"}),
+        (here, {**tensorflow, "model_kwargs": {"from_pt": True}}),
+        ("saved", tensorflow),
+    ):
+        pipe = pipeline("same", model=model, trust_remote_code=True, **loading)
+        print(json.dumps([type(pipe.model).__name__[:2], pipe("two words", second_text="more of them")]))
+    """
+    for program in (saving, stranger):
+        command = [sys.executable, "-W", "ignore", "-c", textwrap.dedent(program)]
+        env = {**os.environ, **environment, "USE_TF": "AUTO"}
+        done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [name == "TF" for name, _ in found] == [False, True, True]
+    assert found[1][1] == near(found[0][1]) and found[2][1] == near(found[0][1])
+    line = [
+        "run",
+        "alice/same",
+        "--trust-remote-code",
+        "--framework",
+        "tf",
+        "--second-text",
+        "more of them",
+        "two words",
+    ]
+    ran = pipe_process(*line, cwd=folder, **environment)
+    assert ran.code == 0 and ran.rows[0] == near(found[0][1]), ran.err
+
+
+@pytest.mark.slow
+@needs_tensorflow
+def test_new_tasks_are_tested_in_both_frameworks(pipe_process: Process, folder: Path) -> None:
+    for task, flag in (("same", "--pair"), ("parts", "--chunk"), ("picture", "--type=image")):
+        assert pipe_process("new-task", task, flag, "--yes", cwd=folder).code == 0
+    for options, passed in (([], "pt tf"), (["--framework", "tf"], "tf"), (["--framework", "pt"], "pt")):
+        ran = pipe_process("test", *options, "--format", "json", cwd=folder, USE_TF="")
+        assert ran.code == 0, ran.out + ran.err
+        small = [row for row in json.loads(ran.out) if row["check"].startswith("test_small")]
+        names = [row["check"].removeprefix("test_small_model_") for row in small if row["outcome"] == "pass"]
+        assert sorted(names) == sorted(passed.split() * 3), small

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -76,8 +77,19 @@ def test(
     given |= {"trust_project": trust_project, "allow_pickle": allow_pickle}
     loading = {name: value for name, value in given.items() if value not in (None, False)}
     with_framework = framework.value if framework else None
+    # The tests come in pairs; USE_TF=0 of the user's own is heeded.
+    with_tensorflow = with_framework == "tf" or (with_framework is None and not os.environ.get("USE_TF"))
     wanted = TestOptions(
-        slow, with_framework, keyword, junitxml, update_expected, architectures, arguments, loading, token
+        slow,
+        with_framework,
+        with_tensorflow,
+        keyword,
+        junitxml,
+        update_expected,
+        architectures,
+        arguments,
+        loading,
+        token,
     )
     quiet.before_imports()
     with output.results_stream():

@@ -43,6 +43,7 @@ class TestOptions:
         slow: whether the large models are run.
         framework: "pt" or "tf": the tests of the other are left out. The checks run PyTorch's model, and one of them
             compares TensorFlow's with it.
+        tensorflow: whether transformers 4 is to import TensorFlow for the tests; else as the environment says.
         keyword: as pytest's -k.
         junitxml: where pytest writes its report.
         update_expected: whether outputs are recorded instead of compared.
@@ -57,6 +58,7 @@ class TestOptions:
 
     slow: bool = False
     framework: str | None = None
+    tensorflow: bool = False
     keyword: str | None = None
     junitxml: Path | None = None
     update_expected: bool = False
@@ -161,7 +163,7 @@ class _Pytest:
         command += ["-k", " and ".join(wanted)] if wanted else []
         command += ["--slow"] if options.slow else []
         command += ["--update-expected"] if options.update_expected else []
-        environment = {**os.environ, "USE_TF": "AUTO"} if options.framework == "tf" else None
+        environment = {**os.environ, "USE_TF": "AUTO"} if options.tensorflow else None
         with self._said.open("wb") as said:
             self._process = subprocess.Popen(
                 [*command, *options.arguments],
