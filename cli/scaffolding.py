@@ -108,7 +108,7 @@ def print_next_steps(plan: Plan, *, is_project: bool = True) -> None:
         commands = ["make style"] * (plan.root / "Makefile").is_file()
         commands += [f"python -m pytest {tests}"] * (plan.root / tests).is_file()
         steps = "".join(f"\n  {command}" for command in commands)
-        output.print_text(f"{answers.task} is a task of {plan.root}. Next, there:{steps}\n{logic}")
+        output.print_text(f"{answers.task} is a task of {plan.root.resolve()}. Next, there:{steps}\n{logic}")
         return
     example = {"text": '"text"', "audio": "sound.wav", "image": "picture.jpg", "video": "clip.mp4"}.get(
         answers.type, """'{"image": "picture.jpg", "text": "a cat"}'"""

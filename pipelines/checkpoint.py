@@ -127,7 +127,7 @@ def read_checkpoint(folder: Path, snapshot: Snapshot | None = None) -> Checkpoin
         PipelineLoadError: no such folder, no config.json, or one that is not a JSON object.
     """
     if not folder.exists():
-        raise PipelineLoadError(f"There is no folder {folder}.", hint="Give --model a checkpoint folder.")
+        raise PipelineLoadError(f"There is no folder {folder}.", hint="Check the path: it is a checkpoint's folder.")
     if not folder.is_dir():
         raise PipelineLoadError(f"{folder} is a file, not a checkpoint folder.", hint="Give the folder it lies in.")
     file = folder / "config.json"

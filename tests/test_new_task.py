@@ -35,6 +35,9 @@ MATRIX = {
     "from-built-in": ["--from", "pair-classification"],
     "from-question-answering": ["--from", "question-answering"],
     "from-summarization": ["--from", "summarization"],
+    "from-translation": ["--from", "translation"],
+    "from-image-to-text": ["--from", "image-to-text"],
+    "from-visual-question-answering": ["--from", "visual-question-answering"],
     "from-fill-mask": ["--from", "fill-mask"],
     "tokens": ["--model-class", "AutoModelForTokenClassification"],
     "generation": ["--model-class", "AutoModelForCausalLM"],
@@ -124,6 +127,7 @@ def test_renders_pass_mypy_in_one_run(folder: Path, pipe: Callable[..., Ran]) ->
     view = Path(__file__).parent.parent / ".typecheck"
     command = ["-m", "mypy", "--strict", "--disable-error-code", "override", "pipelines", "tests"]
     done = _python(folder, *command, MYPYPATH=f"{folder}:{view}")
+    assert "source files" in done.stdout, done.stdout + done.stderr
     assert [line for line in done.stdout.splitlines() if line.startswith(("pipelines/", "tests/"))] == []
 
 

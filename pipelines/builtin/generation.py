@@ -9,6 +9,8 @@ from typing import Any
 
 from transformers import GenerationConfig
 
+_CONFIG: Any = GenerationConfig  # it has no types
+
 
 def prepare_generation(pipe: Any, **defaults: Any) -> None:
     """Give a pipeline its `prefix`, and its `generation_config` with what it was made with.
@@ -21,7 +23,7 @@ def prepare_generation(pipe: Any, **defaults: Any) -> None:
         pipe: a live pipeline whose model generates.
         **defaults: generation parameters of the task; `max_new_tokens` gives way to any `max_length`.
     """
-    config = GenerationConfig(**defaults)
+    config = _CONFIG(**defaults)
     pipe._forward_params = config.update(**pipe._forward_params)
     own = pipe.model.generation_config.to_diff_dict()
     for name in own.keys() - {"transformers_version"}:
@@ -37,7 +39,7 @@ def prepare_generation(pipe: Any, **defaults: Any) -> None:
     pipe.generation_config = config
 
 
-def call_config(config: GenerationConfig, parameters: Mapping[str, Any]) -> dict[str, Any]:
+def call_config(config: Any, parameters: Mapping[str, Any]) -> dict[str, Any]:
     """Return what `generate` is given: a copy of a configuration with a call's parameters in it, and others.
 
     Args:

@@ -29,10 +29,14 @@ class ImageToTextPipeline(Pipeline):
             How long a URL may take, in seconds; as long as it likes unless you say.
     """
 
-    _load_tokenizer = True
-    _load_image_processor = True
-    _load_feature_extractor = False
-    _load_processor = False
+    _load_tokenizer: Any = True
+    _load_image_processor: Any = True
+    _load_feature_extractor: Any = False
+    _load_processor: Any = False
+    model: Any
+    tokenizer: Any
+    image_processor: Any
+    generation_config: Any
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -72,7 +76,8 @@ class ImageToTextPipeline(Pipeline):
             raise ValueError("no image was given")
         if isinstance(inputs, list) and not inputs:
             return []
-        return super().__call__(inputs, **kwargs)
+        call: Any = super().__call__
+        return call(inputs, **kwargs)
 
     def preprocess(self, image: Any, prompt: str | None = None, timeout: float | None = None) -> Any:
         image = load_image(image, timeout=timeout)

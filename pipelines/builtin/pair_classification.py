@@ -33,10 +33,12 @@ class PairClassificationPipeline(Pipeline):
             The most tokens to keep of a pair when truncation is on; as many as the model takes if absent.
     """
 
-    _load_tokenizer = True
-    _load_image_processor = False
-    _load_feature_extractor = False
-    _load_processor = False
+    _load_tokenizer: Any = True
+    _load_image_processor: Any = False
+    _load_feature_extractor: Any = False
+    _load_processor: Any = False
+    model: Any
+    tokenizer: Any
 
     def _sanitize_parameters(
         self,

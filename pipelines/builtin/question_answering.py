@@ -156,12 +156,14 @@ class QuestionAnsweringPipeline(ChunkPipeline):
             The old name of top_k.
     """
 
-    _load_tokenizer = True
-    _load_image_processor = False
-    _load_feature_extractor = False
-    _load_processor = False
+    _load_tokenizer: Any = True
+    _load_image_processor: Any = False
+    _load_feature_extractor: Any = False
+    _load_processor: Any = False
+    model: Any
+    tokenizer: Any
 
-    default_input_names = "question,context"
+    default_input_names: Any = "question,context"
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._args_parser = QuestionAnsweringArgumentHandler()
@@ -217,14 +219,15 @@ class QuestionAnsweringPipeline(ChunkPipeline):
             For a question a dict of score, start, end (characters of the context) and answer, or a list of `top_k`
             dicts; for several questions a list of these.
         """
+        call: Any = super().__call__
         if len(args) == 1 and isinstance(args[0], (str, Dataset, GeneratorType)):
-            return super().__call__(args[0], **kwargs)  # a context among the parameters belongs to every question
+            return call(args[0], **kwargs)  # a context among the parameters belongs to every question
         examples = self._args_parser(*args, **kwargs)
         if isinstance(examples, list) and not examples:
             return []
         parameters = {name: kwargs[name] for name in kwargs if name not in ("question", "context", "X", "data")}
         one = isinstance(examples, list) and len(examples) == 1
-        return super().__call__(examples[0] if one else examples, **parameters)
+        return call(examples[0] if one else examples, **parameters)
 
     def preprocess(
         self,

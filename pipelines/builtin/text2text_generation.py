@@ -40,10 +40,13 @@ class Text2TextGenerationPipeline(Pipeline):
             Stop at the first token of this text.
     """
 
-    _load_tokenizer = True
-    _load_image_processor = False
-    _load_feature_extractor = False
-    _load_processor = False
+    _load_tokenizer: Any = True
+    _load_image_processor: Any = False
+    _load_feature_extractor: Any = False
+    _load_processor: Any = False
+    model: Any
+    tokenizer: Any
+    generation_config: Any
 
     return_name = "generated"
 
@@ -84,7 +87,8 @@ class Text2TextGenerationPipeline(Pipeline):
         """
         if isinstance(inputs, list) and not inputs:
             return []
-        results = super().__call__(inputs, **kwargs)
+        call: Any = super().__call__
+        results = call(inputs, **kwargs)
         if isinstance(inputs, list) and all(len(result) == 1 for result in results):
             return [result[0] for result in results]
         return results

@@ -32,10 +32,14 @@ class VisualQuestionAnsweringPipeline(Pipeline):
             How long a URL may take, in seconds; as long as it likes unless you say.
     """
 
-    _load_tokenizer = True
-    _load_image_processor = True
-    _load_feature_extractor = False
-    _load_processor = False
+    _load_tokenizer: Any = True
+    _load_image_processor: Any = True
+    _load_feature_extractor: Any = False
+    _load_processor: Any = False
+    model: Any
+    tokenizer: Any
+    image_processor: Any
+    generation_config: Any
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -84,7 +88,8 @@ class VisualQuestionAnsweringPipeline(Pipeline):
             image = [{"image": one, "question": text} for text in question for one in images]
         if isinstance(image, list) and not image:
             return []
-        return super().__call__(image, **kwargs)
+        call: Any = super().__call__
+        return call(image, **kwargs)
 
     def preprocess(
         self,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import keyword
 import re
 import sys
+import unicodedata
 from collections.abc import Iterable
 
 from pipesmith.pipelines.errors import ScaffoldError
@@ -53,7 +54,8 @@ def _reason(task: str, taken: dict[str, str]) -> str:
 
 def _hint(task: str, taken: dict[str, str]) -> str:
     words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", task)
-    near = re.sub(r"[^a-z0-9]+", "-", words.casefold()).strip("-")[:_LONGEST].strip("-")
+    plain = re.sub("[\u0300-\u036f]", "", unicodedata.normalize("NFKD", words.casefold()))  # without accents
+    near = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:_LONGEST].strip("-")
     near = re.sub(r"^(?=[0-9])", "task-", near) or "my-task"
     while _reason(near, taken):
         near = f"my-{near}"

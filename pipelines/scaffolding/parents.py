@@ -17,6 +17,7 @@ _BUILTIN = Path(__file__).parent.parent / "builtin"
 
 # Inputs of the tasks whose type does not tell them, as source; and what a call cannot do without.
 _QUESTIONS = '[{"question": "Where is it?", "context": "The house stands by the river."}]'
+_SHORT = '{"max_new_tokens": 4}'
 _EXAMPLES = {
     "fill-mask": '["The house stands by the [MASK]."]',
     "question-answering": _QUESTIONS,
@@ -28,7 +29,10 @@ _CALL_PARAMETERS = {
     "zero-shot-image-classification": '{"candidate_labels": ["a cat", "a dog"]}',
     "zero-shot-audio-classification": '{"candidate_labels": ["a bell", "a dog"]}',
     "zero-shot-object-detection": '{"candidate_labels": ["a cat", "a dog"]}',
-    "text-generation": '{"max_new_tokens": 4}',
+    # Some write up to 256 tokens, which takes minutes on a busy machine.
+    **dict.fromkeys(
+        ("image-to-text", "summarization", "text2text-generation", "text-generation", "translation"), _SHORT
+    ),
 }
 
 

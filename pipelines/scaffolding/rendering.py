@@ -10,9 +10,11 @@ The filter `import_block` sorts import lines.
 
 from __future__ import annotations
 
+import ast
 import functools
 import re
 import sys
+import traceback
 from collections.abc import Iterable
 from dataclasses import replace
 from importlib import resources
@@ -53,7 +55,7 @@ def render(answers: Answers, templates: Path | None = None) -> dict[str, str]:
         templates: a folder whose templates go before pipesmith's own; None if there is none.
 
     Raises:
-        ScaffoldError: a template is missing or fails.
+        ScaffoldError: the folder or a template is missing, or a template fails or makes no Python.
         ParameterError: a parameter of the author's clashes with one of the template's.
     """
     environment = _environment(templates)
@@ -158,6 +160,11 @@ def _context(answers: Answers) -> dict[str, Any]:
 def _environment(templates: Path | None) -> jinja2.Environment:
     import jinja2
 
+    if templates is not None and not templates.is_dir():
+        raise ScaffoldError(
+            f"There is no folder {templates}, which pyproject.toml has as [tool.pipe] templates.",
+            hint="Make it, or take that line out: the templates are pipesmith's then.",
+        )
     own = jinja2.FileSystemLoader(str(resources.files("pipesmith.templates")))
     loaders = [jinja2.FileSystemLoader(str(templates)), own] if templates else [own]
     environment = jinja2.Environment(
@@ -171,7 +178,7 @@ def _render(environment: jinja2.Environment, name: str, context: dict[str, Any])
     import jinja2
 
     try:
-        return tidied(environment.get_template(name).render(context))
+        text = tidied(environment.get_template(name).render(context))
     except jinja2.TemplateSyntaxError as error:
         raise ScaffoldError(
             f"{error.filename or error.name}:{error.lineno} is no template of Jinja: {error.message}.",
@@ -179,9 +186,24 @@ def _render(environment: jinja2.Environment, name: str, context: dict[str, Any])
         ) from error
     except Exception as error:  # what a template calls may raise anything
         raise ScaffoldError(
-            f"The template {name} fails: {type(error).__name__}: {error}.",
-            hint="A template has the names that the README lists.",
+            f"{_failed_line(error) or name} fails: {type(error).__name__}: {error}.",
+            hint=f"What a template is given stands at the top of {__file__}.",
         ) from error
+    try:
+        ast.parse(text)
+    except SyntaxError as error:
+        line = (error.text or "").strip()
+        raise ScaffoldError(
+            f"The template {name} makes no Python: {error.msg}, at line {error.lineno} of what it makes: {line}",
+            hint="Mend the template and run again; nothing was written.",
+        ) from error
+    return text
+
+
+def _failed_line(error: Exception) -> str:
+    """Return the line of a template that raised an error, as file:line; empty if none is known."""
+    frames = [one for one in traceback.extract_tb(error.__traceback__) if one.filename.endswith(".jinja")]
+    return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else ""
 
 
 def import_block(text: str) -> str:
