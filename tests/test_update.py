@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable
 from importlib import resources
@@ -139,7 +140,14 @@ def test_a_broken_template_changes_nothing(made: Path, pipe: Callable[..., Ran])
     assert ran.code == 1 and "test_pipelines.py.jinja:" in ran.err and "Mend that line" in ran.err
     edit("house/test_pipelines.py.jinja", "{% if %}", "{% if task + 1 %}")
     ran = pipe("update")
-    assert ran.code == 1 and "The template test_pipelines.py.jinja fails: TypeError" in ran.err
+    assert ran.code == 1 and re.search(r"test_pipelines\.py\.jinja:\d+ fails: TypeError", ran.err)
+    edit("house/test_pipelines.py.jinja", "{% if task + 1 %}", "def (:\n{% if examples %}")
+    ran = pipe("update")
+    assert ran.code == 1 and "test_pipelines.py.jinja makes no Python" in ran.err
+    Path("house").rename("villa")
+    ran = pipe("update")
+    assert ran.code == 1 and "There is no folder" in ran.err and "[tool.pipe] templates" in ran.err
+    Path("villa").rename("house")
     assert files(made) == before
 
 

@@ -58,6 +58,11 @@ def render(answers: Answers, templates: Path | None = None) -> dict[str, str]:
         ScaffoldError: the folder or a template is missing, or a template fails or makes no Python.
         ParameterError: a parameter of the author's clashes with one of the template's.
     """
+    if templates is not None and not templates.is_dir():
+        raise ScaffoldError(
+            f"There is no folder {templates}, which pyproject.toml has as [tool.pipe] templates.",
+            hint="Make it, or take that line out: the templates are pipesmith's then.",
+        )
     environment = _environment(templates)
     context = _context(answers)
     template = "subclass.py.jinja" if answers.parent else "pipeline.py.jinja"
@@ -160,11 +165,6 @@ def _context(answers: Answers) -> dict[str, Any]:
 def _environment(templates: Path | None) -> jinja2.Environment:
     import jinja2
 
-    if templates is not None and not templates.is_dir():
-        raise ScaffoldError(
-            f"There is no folder {templates}, which pyproject.toml has as [tool.pipe] templates.",
-            hint="Make it, or take that line out: the templates are pipesmith's then.",
-        )
     own = jinja2.FileSystemLoader(str(resources.files("pipesmith.templates")))
     loaders = [jinja2.FileSystemLoader(str(templates)), own] if templates else [own]
     environment = jinja2.Environment(
