@@ -23,8 +23,9 @@ _TENSORFLOW = {
     *("AutoModelForSequenceClassification", "AutoModelForTokenClassification", "AutoModelForQuestionAnswering"),
     *("AutoModelForMultipleChoice", "AutoModelForNextSentencePrediction", "AutoModelForSemanticSegmentation"),
 }
-# A class and its line `_model_mapping = MODEL_FOR_X_MAPPING`; to parse the whole file takes a twentieth of a second.
-_CLASS = re.compile(r"^class (AutoModel\w*)\b.*:\n(?:(?: .*)?\n)*? {4}_model_mapping = (\w+)$", re.MULTILINE)
+# A class, or an old one's private base, and its line `_model_mapping = MODEL_FOR_X_MAPPING`; to parse the whole file
+# takes a twentieth of a second.
+_CLASS = re.compile(r"^class _?(AutoModel\w*)\b.*:\n(?:(?: .*)?\n)*? {4}_model_mapping = (\w+)$", re.MULTILINE)
 
 
 def model_mappings() -> dict[str, str]:

@@ -20,6 +20,7 @@ _QUESTIONS = '[{"question": "Where is it?", "context": "The house stands by the 
 _SHORT = '{"max_new_tokens": 4}'
 _EXAMPLES = {
     "fill-mask": '["The house stands by the [MASK]."]',
+    "image-to-text": '[Image.new("RGB", (40, 40), "red")]',  # multimodal in transformers 4, which takes a picture alone
     "question-answering": _QUESTIONS,
     "visual-question-answering": '[{"image": Image.new("RGB", (40, 40), "red"), "question": "What is this?"}]',
     "table-question-answering": '[{"query": "How many?", "table": {"City": ["Rome", "Oslo"], "Count": ["3", "4"]}}]',
