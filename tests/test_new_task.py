@@ -36,6 +36,7 @@ MATRIX = {
     "from-question-answering": ["--from", "question-answering"],
     "from-summarization": ["--from", "summarization"],
     "from-translation": ["--from", "translation"],
+    "from-image-to-text": ["--from", "image-to-text"],
     "from-visual-question-answering": ["--from", "visual-question-answering"],
     "from-fill-mask": ["--from", "fill-mask"],
     "tokens": ["--model-class", "AutoModelForTokenClassification"],
