@@ -42,7 +42,7 @@ ROWS += [
     ("AutoModelForSequenceClassification", other) for other in ("distilbert", "roberta", "gpt2", "llama", "t5", "bart")
 ]
 ROWS += [("AutoModelForCausalLM", "llama"), ("AutoModelForMaskedLM", "roberta"), ("AutoModelForSeq2SeqLM", "bart")]
-ROWS += [("AutoModelForObjectDetection", "detr"), ("AutoModelForImageTextToText", "blip")]
+ROWS += [("AutoModelForObjectDetection", "detr"), ("AutoModelForImageTextToText", "blip"), ("AutoModel", "clap")]
 MAX_FOLDER = 4_000_000  # bytes
 
 
