@@ -55,7 +55,8 @@ def construction_equals_call(subject: Subject) -> Verdict | None:
         return not_applicable(_NO_PARAMETERS)
     warning: Verdict | None = None
     for parameter, value, at_call in _tried(subject):
-        parent = None if "__init__" in vars(type(subject.pipe)) else subject.inherited_from(parameter.name)
+        is_theirs = subject.is_transformers_own or "__init__" not in vars(type(subject.pipe))
+        parent = subject.inherited_from(parameter.name) if is_theirs else None
         made = subject.made_with(**{parameter.name: value})
         rows = [_without(row, parameter.name) for row in subject.few]
         for row, expected in zip(rows, at_call):
