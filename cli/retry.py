@@ -34,6 +34,17 @@ def earlier_output(options: OutputOptions, policy: ErrorPolicy) -> Earlier | Non
             "--retry-errors runs rows again whose error was recorded; --on-error skip leaves no place for them.",
             hint="Start again with --force --on-error record.",
         )
+    return find(options)
+
+
+def find(options: OutputOptions) -> Earlier | None:
+    """Return what is there of the output; None if it is not a file, or there is none yet.
+
+    Raises:
+        OutputError: there are a finished and an unfinished one.
+    """
+    if options.file is None:
+        return None
     return find_earlier(options.file, options.format, keep=options.keep, flatten=options.flatten, force=options.force)
 
 

@@ -15,15 +15,16 @@ from pipesmith.cli import output, quiet, retry
 from pipesmith.cli.flags import TaskRequest
 from pipesmith.cli.inputs import Feed, InputOptions, open_feed
 from pipesmith.cli.progress import Progress
-from pipesmith.cli.results import OutputOptions, attachments_of, open_results, refuse_input
+from pipesmith.cli.results import OutputOptions, attachments_of, journal_of, open_results, refuse_input
 from pipesmith.pipelines import compat, journal
+from pipesmith.pipelines.earlier import Earlier
 from pipesmith.pipelines.engine import EngineOptions
 from pipesmith.pipelines.engine.windows import window_start
 from pipesmith.pipelines.errors import InputError, ParameterError, ProjectError
 from pipesmith.pipelines.hub import is_repo_id
 from pipesmith.pipelines.jobs import ERROR, RESULT, ErrorPolicy, Job
 from pipesmith.pipelines.loading import load
-from pipesmith.pipelines.names import near_miss
+from pipesmith.pipelines.names import counted, near_miss
 from pipesmith.pipelines.parameters import check_parameters
 from pipesmith.pipelines.records.media.inputs import MediaInputs
 from pipesmith.pipelines.records.record import Record
@@ -75,8 +76,8 @@ class RunSession:
             KeyboardInterrupt: the run was interrupted; the batch in hand is written.
         """
         inputs, results, policy = self.inputs, self.results, self.policy
-        if results.retry_errors:
-            code = self._retry(ctx)
+        if results.resume or results.retry_errors:
+            code = self._retry(ctx) if results.retry_errors else self._finished(ctx)
             if code is not None:
                 return code
         feed = self._feed(ctx)
@@ -113,17 +114,36 @@ class RunSession:
             output.note("The same command with --resume --retry-errors runs the failed rows again.")
         return 3 if progress.failed else 0
 
+    def _finished(self, ctx: typer.Context) -> int | None:
+        """Say that an output is finished; return the exit code then, so that a loop around `--resume` ends."""
+        results = self.results
+        earlier = None if results.force else retry.find(results)
+        if earlier is None or earlier.partial is not None:
+            return None
+        self._check_input(earlier, ctx)
+        failed = len(earlier.failed())
+        journal_of(earlier.path).close(remove=True)  # it is there if the run was killed just before its end
+        output.note(f"{results.file} is finished: nothing is left to run. --force starts again.")
+        if failed:
+            output.note(f"{counted(failed, 'row')} of it failed: --resume --retry-errors runs them again.")
+        return 3 if failed else 0
+
+    def _check_input(self, earlier: Earlier, ctx: typer.Context) -> None:
+        """Refuse an input that an output was not made from, as far as that can be told without its journal."""
+        assert self.results.file is not None
+        feed = self._feed(ctx)
+        with feed.files or nullcontext():
+            refuse_input(self.results.file, feed)
+            if earlier.partial is None and self.policy.on_error != "skip":  # which rows those were nobody knows
+                earlier.check_input(feed.rows)
+
     def _retry(self, ctx: typer.Context) -> int | None:
         """Run the failed rows of an earlier output again; return the exit code if no others are to be run."""
         results = self.results
         earlier = retry.earlier_output(results, self.policy)
-        feed = self._feed(ctx)
-        with feed.files or nullcontext():
-            if earlier is None or results.file is None:
-                return None
-            refuse_input(results.file, feed)
-            if earlier.partial is None:
-                earlier.check_input(feed.rows)
+        if earlier is None:
+            return None
+        self._check_input(earlier, ctx)
         failed = earlier.failed()
         if not failed:
             output.note(f"No row of {earlier.path} has failed: none is run again.")

@@ -236,10 +236,22 @@ def test_killed_before_the_first_row(pipe: Pipe, score: list[str], journal: str 
 def test_nothing_to_resume(pipe: Pipe, score: list[str]) -> None:
     command = [*score, "--limit", "5", "--output", "out.jsonl", "--resume"]
     assert pipe(*command).code in (0, 3)  # there is no unfinished output: it begins
-    ran = pipe(*command)
-    assert ran.code == 1 and "out.jsonl exists" in ran.err
     ran = pipe(*score[:4], "--input", "-", "--input-format", "txt", "--output", "o.jsonl", "--resume", stdin="a\n")
     assert ran.code == 2 and "stdin cannot be resumed" in ran.err
+
+
+@pytest.mark.parametrize("out", ["jsonl", "csv", "parquet"])
+def test_a_finished_output_is_left_as_it_is(pipe: Pipe, score: list[str], out: str) -> None:
+    command = [*score, "--limit", "5", "--on-error", "record", "--output", f"out.{out}"]
+    code = pipe(*command).code
+    before = Path(f"out.{out}").read_bytes()
+    Path(f"out.{out}.part.journal").touch()  # a kill between the last two steps
+    ran = pipe(*command, "--resume")
+    assert ran.code == code and "nothing is left to run" in ran.err and not ran.out, ran.err
+    assert Path(f"out.{out}").read_bytes() == before and not list(Path().glob(f"out.{out}.*"))
+    ran = pipe(*command, "--resume", "--limit", "6")
+    assert ran.code == 1 and "not made from this input" in ran.err
+    assert pipe(*command).code == 1, "without --resume it is in the way"
 
 
 @pytest.mark.slow
