@@ -45,6 +45,8 @@ class Subcommand:
         alone = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
         alone.command(name, cls=kind, epilog=self.epilog)(getattr(module, self.function or self.module))
         command: Any = typer.main.get_command(alone)
+        # In the list of commands, where there is one line: what it does, without the example.
+        command.short_help = f"{command.help.partition(chr(10) * 2)[0].partition(': pipe ')[0].rstrip('.')}."
         return command
 
 

@@ -200,6 +200,11 @@ def test_help_comes_with_the_tasks_parameters_first(pipe: Pipe, folder: Path) ->
     assert pipe("run", "--help").out.index("--model") > 0
 
 
+def test_the_help_of_pipe_says_what_each_command_does(pipe: Pipe) -> None:
+    commands = pipe("--help").out.partition("Commands:")[2]
+    assert "Publish a task with its code and a model." in commands and "..." not in commands
+
+
 def test_no_input_on_a_terminal_prints_the_help(project: Path) -> None:
     import pty
     import subprocess
