@@ -3,8 +3,9 @@
 The file's package (the folders above it that hold an `__init__.py`, or its folder) is mounted as
 `_pipe_user_<hash>`: relative siblings import, transformers' `custom_object_save` finds the right files, and sys.path,
 the working directory and modules of the same name stay as they are. `import helper` and `from my_package.helper import
-x`, as people write them for scripts, are served to these modules alone, by an `__import__` of their own; so is what
-transformers 4 had and 5 has not (`compat`).
+x`, as people write them for scripts, are served to these modules alone, by an `__import__` of their own: siblings, and
+what lies in the project's folder or its `src` and is not installed. So is what transformers 4 had and 5 has not
+(`compat`).
 
 Not a sandbox: the code runs with all of the user's rights.
 """
@@ -26,7 +27,7 @@ from typing import Any
 
 from pipesmith.pipelines import compat
 from pipesmith.pipelines.errors import UntrustedCodeError
-from pipesmith.pipelines.project import is_foreign
+from pipesmith.pipelines.project import folder_of_module, is_foreign
 from pipesmith.pipelines.source import module_file
 from pipesmith.pipelines.trust import checked
 
@@ -124,7 +125,7 @@ class _Package(ModuleType):
         self.__spec__.submodule_search_locations = self.__path__
 
     def __getattr__(self, attribute: str) -> Any:
-        if attribute.startswith("__"):
+        if attribute.startswith("__") and attribute not in ("__all__", "__version__"):
             raise AttributeError(attribute)
         root = _roots[self.__name__]
         if module_file(root / attribute) is not None:
@@ -216,7 +217,7 @@ def _import_for_user(
     fromlist: Sequence[str] = (),
     level: int = 0,
 ) -> ModuleType:
-    """Stand in for `__import__`: the module's own package by its name, then a sibling, then what is installed."""
+    """Stand in for `__import__`: the own package by its name, a sibling, what is installed, then the project's."""
     if level == 0 and globals is not None:
         private = _private_name(name, str(globals.get("__name__", "")))
         if private is not None:
@@ -242,4 +243,21 @@ def _private_name(name: str, importer: str) -> str | None:
     for place, prefix in ((folder, package), (root, root_name)):
         if module_file(place / first) is not None:
             return f"{prefix}.{name}"
-    return None
+    if root_name in _checked or _is_installed(first):
+        return None
+    place_in_project = folder_of_module(name, root)
+    if place_in_project is None:
+        return None
+    if not (place_in_project / first).is_dir():
+        return f"{_mount(place_in_project, is_checked=False)}.{name}"
+    package = _mount(place_in_project / first, is_checked=False)
+    return f"{package}.{rest}" if rest else package
+
+
+def _is_installed(name: str) -> bool:
+    if name in sys.modules:
+        return True
+    try:
+        return importlib.util.find_spec(name) is not None
+    except (ImportError, ValueError):  # a parent that fails, a module without a spec
+        return False

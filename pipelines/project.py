@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pipesmith.pipelines.errors import ProjectError
+from pipesmith.pipelines.source import module_file
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -97,6 +98,18 @@ def find_project(start: Path | None = None) -> Project | None:
         if found is None and _registers_tasks(folder / "pipelines" / "__init__.py"):
             found = Project(folder, folder / "pipelines")
     return found
+
+
+def folder_of_module(dotted: str, near: Path) -> Path | None:
+    """Find which folder of the project around `near`, its own or its `src`, holds a module or package; None if none."""
+    project = find_project(near)
+    if project is None:
+        return None
+    for folder in (project.root, project.root / "src"):
+        base = folder.joinpath(*dotted.split("."))
+        if module_file(base) is not None or any(base.glob("*.py")):  # a package may do without __init__.py
+            return folder
+    return None
 
 
 def _folders(start: Path) -> list[Path]:

@@ -16,6 +16,7 @@ from support import LENGTH_ENTRY, write
 
 from pipesmith.pipelines.errors import PublishError
 from pipesmith.pipelines.publishing.closure import Closure, import_closure
+from pipesmith.pipelines.user_code import load_module
 
 pytestmark = pytest.mark.both_lines
 
@@ -141,6 +142,17 @@ LOADED: dict[str, tuple[str, str, Any, dict[str, str]]] = {
         "wr",
         {"shared/__init__.py": "", "shared/words.py": "W='w'", "rootmodule.py": "R='r'"},
     ),
+    "src-beside": (
+        "import acme.deep.words\nimport acme\nfrom acme import __version__\nfrom acme.deep import words as w",
+        "acme.deep.words.W + acme.NAME + __version__ + w.W",
+        "wacme1w",
+        {
+            "src/acme/__init__.py": "from acme.names import *\n__version__ = '1'\n",
+            "src/acme/names.py": "NAME = 'acme'\n",
+            "src/acme/deep/words.py": "from ..names import NAME\nW = 'w' if NAME else ''\n",
+        },
+    ),
+    "src-as-a-folder": ("from src.words import W\nimport src.words as s", "W + s.W", "ww", {"src/words.py": "W='w'"}),
     "name-of-module-and-function": (
         "from .tok import tok",
         "tok()",
@@ -198,6 +210,24 @@ def loaded(tmp_path_factory: pytest.TempPathFactory, tiny_checkpoint: Path) -> d
 @pytest.mark.parametrize("name", LOADED)
 def test_plain_transformers_loads_it(loaded: dict[str, Any], name: str) -> None:
     assert loaded[name.replace("-", "_")] == LOADED[name][2]
+
+
+@pytest.mark.parametrize("name", LOADED)
+def test_it_is_the_same_at_home(tmp_path: Path, name: str) -> None:
+    imports, result, expected, files = LOADED[name]
+    write(tmp_path, {**ROOT, **files, "pipelines/my_task.py": PIPELINE.format(imports=imports, result=result)})
+    module = load_module(tmp_path / "pipelines" / "my_task.py")
+    assert module.MyPipeline.postprocess(None, {}) == expected
+
+
+def test_folder_that_a_script_adds_to_the_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    hack = "import os, sys\nsys.path.append(os.path.join(os.path.dirname(__file__), '..', 'lib'))\n"
+    files = {"lib/words_of_a_script.py": "W = 'w'"}
+    source = PIPELINE.format(imports=f"{hack}from words_of_a_script import W", result="W")
+    file = write(tmp_path, {**ROOT, **files, "pipelines/my_task.py": source}) / "pipelines" / "my_task.py"
+    assert load_module(file).W == "w"
+    assert set(import_closure([file]).files) == {"my_task.py", "lib_words_of_a_script.py"}
 
 
 def test_what_needs_no_change_is_not_changed(tmp_path: Path) -> None:

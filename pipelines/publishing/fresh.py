@@ -7,6 +7,7 @@ answer goes to a file: published code may print what it likes. Not to be importe
 from __future__ import annotations
 
 import importlib.abc
+import importlib.metadata
 import importlib.util
 import json
 import sys
@@ -24,6 +25,14 @@ class Absent(importlib.abc.MetaPathFinder):
     def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> None:
         if fullname.partition(".")[0] in self.names:
             raise ModuleNotFoundError(f"No module named {fullname!r}", name=fullname)
+
+    def find_distributions(self, context: Any = None) -> Any:
+        """Hide what `importlib.metadata.version` would say of them; this finder is asked first."""
+        known = importlib.metadata.packages_distributions() if context and context.name else {}
+        hidden = [name.casefold() for own in self.names for name in known.get(own, [])]
+        if context and context.name and context.name.casefold() in hidden:
+            raise importlib.metadata.PackageNotFoundError(context.name)
+        return iter(())
 
 
 def answer(question: dict[str, Any]) -> dict[str, Any]:

@@ -86,15 +86,17 @@ class Scope:
             return None
         folders = [folder.parent for folder in importer.parents if folder.name == parts[0]]
         folders += [importer.parent, self.top]
-        if self.project is not None:
-            folders += [self.project, self.project / "src"]
+        around = [self.project, self.project / "src"] if self.project is not None else []
         installed = package_folder(parts[0])
-        folders += [installed.parent] if installed else []
-        for folder in dict.fromkeys(folders):
+        if installed is not None:
+            installed = Path(os.path.normpath(installed))  # scripts put `folder/..` into sys.path
+        for folder in dict.fromkeys([*folders, *around, *([installed.parent] if installed else [])]):
             if folder / parts[0] == importer.with_suffix("") or not self.owns(folder / parts[0]):
                 continue
-            if module_file(folder / parts[0]) is None and installed is not None and not self.owns(installed):
-                continue  # a bare folder does not hide a package
+            first = module_file(folder / parts[0])
+            is_weak = first is None or (folder not in folders and folder in around and first.name != "__init__.py")
+            if is_weak and installed is not None and not self.owns(installed):
+                continue  # neither a bare folder nor a script of the project hides a package
             base = folder.joinpath(*parts)
             if module_file(base) is not None or base.is_dir():
                 return base

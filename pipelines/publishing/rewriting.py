@@ -47,7 +47,7 @@ def rewritten(file: Path, imports: Sequence[Imported], names: Mapping[Path, str]
             changed = _statement(found, names, chains)
             if changed != ast.unparse(statement):
                 edits.append((*span(statement), changed.encode()))
-    _check_attributes(file, tree, imports)
+    _check_attributes(file, tree, imports, chains.followed)
     for start, end, new in sorted(edits, reverse=True):
         text = text[:start] + new + text[end:]
     return text.decode()
@@ -101,6 +101,7 @@ class _Chains:
     def __init__(self, file: Path, tree: ast.Module, imports: Sequence[Imported], names: Mapping[Path, str]) -> None:
         self.file = file
         self.tree = tree
+        self.followed: set[ast.AST] = set()  # filled by `uses`
         plain = [one for one in imports if one.file and isinstance(one.statement, ast.Import) and not one.alias.asname]
         self.roots = {one.alias.name.partition(".")[0] for one in plain if "." in one.alias.name}
         self.aliases = {
@@ -119,9 +120,8 @@ class _Chains:
         """Yield the expressions that name such a module, and what is written for each."""
         if not self.roots:
             return
-        inner: set[ast.AST] = set()
         for node in ast.walk(self.tree):  # outer expressions come first
-            if node in inner or not isinstance(node, (ast.Attribute, ast.Name)):
+            if node in self.followed or not isinstance(node, (ast.Attribute, ast.Name)):
                 if isinstance(node, ast.arg) and node.arg in self.roots:
                     raise self._refusal(node.lineno, node.arg)
                 continue
@@ -129,7 +129,7 @@ class _Chains:
             while isinstance(chain[-1], ast.Attribute) and isinstance(chain[-1].value, (ast.Attribute, ast.Name)):
                 chain.append(chain[-1].value)
             last = chain[-1]
-            inner.update(chain)
+            self.followed.update(chain)
             if not isinstance(last, ast.Name) or last.id not in self.roots:
                 continue
             named = next((one for one in chain if ast.unparse(one) in self.aliases), None)
@@ -145,23 +145,31 @@ class _Chains:
         )
 
 
-def _check_attributes(file: Path, tree: ast.Module, imports: Sequence[Imported]) -> None:
+def _check_attributes(file: Path, tree: ast.Module, imports: Sequence[Imported], followed: set[ast.AST]) -> None:
     """Refuse `package.module` where the package's `__init__` does not bind it: in a flat folder it is not there."""
-    packages: dict[str, Path] = {}
+    packages: dict[str, tuple[Path, str]] = {}
     for one in imports:
         is_package = one.file is not None and one.file.name == "__init__.py" and one.member is None
         if is_package and one.file is not None and "." not in (one.alias.asname or one.alias.name):
-            packages[one.alias.asname or one.alias.name] = one.file
+            packages[one.alias.asname or one.alias.name] = one.file, _dotted(one)
     for node in ast.walk(tree):
-        if not isinstance(node, ast.Attribute) or not isinstance(node.value, ast.Name):
+        if not isinstance(node, ast.Attribute) or not isinstance(node.value, ast.Name) or node in followed:
             continue
-        init = packages.get(node.value.id)
+        init, dotted = packages.get(node.value.id, (None, ""))
         if init is None or module_file(init.parent / node.attr) is None or _names(init, node.attr):
             continue
         raise PublishError(
             f"{file}:{node.lineno} uses {node.value.id}.{node.attr}, a module of a package, as an attribute.",
-            hint=f"Import the module itself: from .{node.value.id} import {node.attr}",
+            hint=f"Import the module itself: from {dotted} import {node.attr}",
         )
+
+
+def _dotted(one: Imported) -> str:
+    """Return the name of an imported package, as another import statement would write it."""
+    if isinstance(one.statement, ast.Import):
+        return one.alias.name
+    dots = "." * one.statement.level
+    return f"{dots}{one.statement.module}.{one.alias.name}" if one.statement.module else f"{dots}{one.alias.name}"
 
 
 def _names(init: Path, name: str) -> bool:

@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 
 from pipesmith.pipelines.errors import PipelineLoadError
+from pipesmith.pipelines.project import folder_of_module
 from pipesmith.pipelines.signature.constants import UNKNOWN, EnumMember, constant
 from pipesmith.pipelines.source import absolute_module, module_file, package_folder, parse, relative_module
 
@@ -200,8 +201,16 @@ def _imported(file: Path, one: _Import, depth: int) -> Found | None:
     elif module.split(".")[0] == "transformers" and not _is_shadowed(file):
         owner = ModuleName(None, module)
     else:
-        owner = ModuleName(absolute_module(module, file)[0], module)
+        owner = ModuleName(absolute_module(module, file)[0] or _of_project(module, file), module)
     return owner if one.name is None else _member(owner, one.name, depth)
+
+
+def _of_project(module: str, file: Path) -> Path | None:
+    """Find a module that lies in the project's folder or its `src`, as the loader does for what is not installed."""
+    if package_folder(module.partition(".")[0]) is not None:
+        return None
+    folder = folder_of_module(module, file.parent)
+    return module_file(folder.joinpath(*module.split("."))) if folder is not None else None
 
 
 def _is_shadowed(file: Path) -> bool:
