@@ -86,8 +86,11 @@ def test_pushed_once_and_loaded_anywhere(
     commands: Callable[..., list[Ran]], hub: Hub, hub_python: Python, folder: Path
 ) -> None:
     write(folder, TWO_TASKS)
-    (pushed,) = commands(["push", "alice/demo", "--model", "tiny", "--private", "--license", "mit", "--tag", "v1"])
+    push = ["push", "alice/demo", "--model", "tiny", "--private", "--license", "mit"]
+    pushed, untagged = commands([*push, "--tag", "v1"], push)
     assert pushed.code == 0, pushed.err
+    assert "holds all of it already" in untagged.err and untagged.out == pushed.out
+    assert len(hub.commits("alice/demo")) == 2
     head, _ = hub.commits("alice/demo")
     files = hub.files("alice/demo")
     assert head in pushed.out and "trust_remote_code=True" in pushed.out
@@ -129,6 +132,14 @@ def test_pushed_again_verified_and_run(commands: Callable[..., list[Ran]], hub: 
     assert "already" in two.err
     app = hub.files("alice/demo", kind="space")["app.py"].decode()
     assert hub.commits("alice/demo")[0] in app and len(hub.commits("alice/demo", kind="space")) == 2
+    # What somebody has edited in the Space stays; the rest follows.
+    app += "print('edited')\n"
+    hub.commit("alice/demo", {"app.py": app, "requirements.txt": "transformers\n"}, kind="space")
+    (edited,) = commands([*push, "--space"])
+    assert edited.code == 0 and "app.py of the Space was edited there" in edited.err, edited.err
+    assert "requirements.txt of the Space" in edited.err and "README.md of" not in edited.err
+    assert hub.files("alice/demo", kind="space")["app.py"].decode() == app
+    assert len(hub.commits("alice/demo", kind="space")) == 3
     head, _ = hub.commits("alice/demo")
     assert verified.code == 0 and head in verified.out and "as published" in verified.out, verified.err
     refused(unasked, "length.py", "--trust-remote-code")
@@ -397,6 +408,7 @@ def test_what_cannot_be_pushed_is_refused_before_anything_is_loaded(
     cases: list[tuple[list[str], tuple[str, ...]]] = [
         (["demo"], ("demo", "user/repo")),
         (["alice/de--mo"], ("alice/de--mo",)),
+        (["alice/größe", "--output-dir", "out"], ("alice/größe", "user/repo")),
         (["bob/demo"], ("alice may not write to bob/", "alice/demo")),
         (["alice/demo", "--token", reading], ("only read", "hf auth login")),
         (["alice/demo", "--token", "hf_wrong"], ("does not accept the token", "hf auth login")),
@@ -460,6 +472,21 @@ def test_damaged_download_is_noticed(commands: Callable[..., list[Ran]], hub: Hu
 
 
 # ---- A Space ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.both_lines
+def test_edited_files_of_a_space_are_known(folder: Path) -> None:
+    from pipesmith.pipelines.publishing.space import is_edited, write_space
+    from pipesmith.pipelines.signature import read_signature
+    from pipesmith.pipelines.source import ClassReference
+
+    file = write(folder, {"length.py": LENGTH_PIPELINE}) / "length.py"
+    write_space(folder / "space", "me/demo", "length", "text", read_signature(ClassReference("LengthPipeline", file)))
+    texts = {path.name: path.read_text() for path in (folder / "space").iterdir()}
+    assert set(texts) == {"app.py", "requirements.txt", "README.md"}
+    for text in texts.values():
+        assert not is_edited(text) and not is_edited(text.rstrip("\n"))
+        assert is_edited(text + "more\n") and is_edited(text.replace("e", "E", 1)) and is_edited("all anew\n")
 
 
 @pytest.mark.slow

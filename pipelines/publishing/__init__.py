@@ -6,7 +6,7 @@ content.py        the folder of a push but for its card: its examples are run he
 folder.py         a live pipeline written with its code: what `save_pretrained` does
 checkpoints.py    tasks written into a checkpoint folder that is there already
 example.py        an input to show a task with, and its output
-card.py           the model card
+card.py           the model card; metadata.py adds to the lines at its top
 proof.py          the folder in a fresh process of plain transformers, whose script is fresh.py
 remote.py         a repository as it is now, and who may write to it
 upload.py         one commit, guarded and repeatable

@@ -18,6 +18,7 @@ from typing import Any
 from pipesmith.pipelines.errors import PublishError
 from pipesmith.pipelines.publishing.example import Example
 from pipesmith.pipelines.publishing.folder import SavedPipeline
+from pipesmith.pipelines.publishing.metadata import renewed
 from pipesmith.pipelines.signature.model import Signature
 
 _BEGIN = "<!-- pipe push writes from here -->"
@@ -35,7 +36,7 @@ class CardFacts:
         signatures: the parameters by task.
         pipeline_tag: the task of the Hub's own list that comes nearest; None if none does.
         base_model: the repository of the weights, if they come from one.
-        license: its short name on the Hub, such as apache-2.0.
+        license: its short name on the Hub, such as apache-2.0; None leaves what the card has.
         tag: what the commit is tagged with.
         is_tiny: whether the weights are random.
     """
@@ -64,7 +65,8 @@ def render_card(facts: CardFacts, existing: str | None) -> str:
     from huggingface_hub import ModelCard
 
     part = f"{_BEGIN}\n{_template(facts).strip()}\n{_END}"
-    text = existing if existing is not None else f"# {facts.repo_id.partition('/')[2]}\n"
+    line_break = "\r\n" if existing and "\r\n" in existing else "\n"
+    text = existing.replace("\r\n", "\n") if existing is not None else f"# {facts.repo_id.partition('/')[2]}\n"
     try:
         card = ModelCard(text, ignore_metadata_errors=True)
     except Exception as error:  # the YAML parser's errors are of many kinds
@@ -72,7 +74,6 @@ def render_card(facts: CardFacts, existing: str | None) -> str:
             f"The metadata at the top of README.md does not parse: {str(error).partition(chr(10))[0]}.",
             hint="Mend the lines between the two ---.",
         ) from error
-    _fill(card.data, facts)
     head, begin, rest = card.text.partition(_BEGIN)
     _, end, tail = rest.partition(_END)
     if end:
@@ -83,23 +84,31 @@ def render_card(facts: CardFacts, existing: str | None) -> str:
             hint=f'Put it back, or remove "{_BEGIN if begin else _END}" as well.',
         )
     else:
-        body = f"{card.text.rstrip()}\n\n{part}\n"
-    return f"---\n{card.data.to_yaml()}\n---\n\n{body.strip()}\n"
+        body = f"{card.text.rstrip()}\n\n{part}"
+    lines = text[: len(text) - len(card.text)].strip().removeprefix("---").removesuffix("---").strip("\n")
+    top = f"---\n{_metadata(lines, card.data, facts)}\n---\n" + ("" if lines else "\n")
+    return f"{top}{body if lines else body.lstrip()}".rstrip().replace("\n", line_break) + line_break
 
 
-def license_of(card: str | None) -> str | None:
-    """Return the licence that a card's metadata names."""
-    match = re.match(r"---\n.*?^license:\s*[\"']?([\w.-]+).*?^---", card or "", flags=re.MULTILINE | re.DOTALL)
+def tag_of(card: str) -> str | None:
+    """Return the tag that the part written by pipe push names."""
+    part = card.partition(_BEGIN)[2].partition(_END)[0]
+    match = re.search(r'revision="([^"]+)", trust_remote_code=True\)', part)
     return match[1] if match else None
 
 
-def _fill(data: Any, facts: CardFacts) -> None:
+def _metadata(lines: str, data: Any, facts: CardFacts) -> str:
     """Add what the metadata lacks; what its author chose stays, but for a licence that is given now."""
-    data.library_name = data.library_name or "transformers"
-    data.pipeline_tag = data.pipeline_tag or facts.pipeline_tag
-    data.license = facts.license or data.license
-    data.base_model = data.base_model or facts.base_model
-    data.tags = list(dict.fromkeys([*(data.tags or ()), *facts.saved.tasks, "custom-pipeline"]))
+    values = {
+        "library_name": data.library_name or "transformers",
+        "license": facts.license or data.license,
+        "pipeline_tag": data.pipeline_tag or facts.pipeline_tag,
+        "base_model": data.base_model or facts.base_model,
+    }
+    changed = {key: value for key, value in values.items() if value and value != getattr(data, key)}
+    held = [data.tags] if isinstance(data.tags, str) else data.tags or []
+    tags = [tag for tag in dict.fromkeys([*facts.saved.tasks, "custom-pipeline"]) if tag not in held]
+    return renewed(lines, changed, {"tags": tags} if tags else {})
 
 
 def _template(facts: CardFacts) -> str:

@@ -15,12 +15,12 @@ from pipesmith.pipelines.entries import PipelineEntry
 from pipesmith.pipelines.errors import PipeError, PublishError
 from pipesmith.pipelines.hub import hub_error, is_repo_id, retried
 from pipesmith.pipelines.project import Project
-from pipesmith.pipelines.publishing.card import CardFacts, license_of, render_card
+from pipesmith.pipelines.publishing.card import CardFacts, render_card, tag_of
 from pipesmith.pipelines.publishing.content import prove_content, write_content
 from pipesmith.pipelines.publishing.example import Example
 from pipesmith.pipelines.publishing.folder import SavedPipeline
-from pipesmith.pipelines.publishing.remote import Remote, read_remote, require_writer
-from pipesmith.pipelines.publishing.space import write_space
+from pipesmith.pipelines.publishing.remote import Remote, read_remote, require_name, require_writer
+from pipesmith.pipelines.publishing.space import is_edited, write_space
 from pipesmith.pipelines.publishing.tasks import (
     model_of,
     only_task,
@@ -132,6 +132,7 @@ def push(
         PipeError: the task or the model cannot be loaded, or the Hub cannot be asked.
     """
     repo_id, access = destination.repo_id, destination.access
+    require_name(repo_id)
     remote = Remote(repo_id)
     if options.space and (options.output_dir is not None or destination.create_pr):
         raise PublishError(
@@ -159,8 +160,7 @@ def push(
             target, entries, loading, project, folder, example=options.example, skip_tests=options.skip_tests
         )
         facts = _card_facts(destination, options, loading, target, entries, saved, examples[0], before)
-        card = render_card(facts, before)
-        (folder / _CARD).write_text(card, encoding="utf-8")
+        card = _write_card(folder, facts, before, remote)
         step("Loading it in a fresh process with plain transformers")
         prove_content(folder, examples, saved)
         changes = compare(folder, remote)
@@ -189,6 +189,16 @@ def push(
     )
 
 
+def _write_card(folder: Path, facts: CardFacts, before: str | None, remote: Remote) -> str:
+    """Write README.md, and return its text; of what is published with a tag already, it names that tag."""
+    card, tag = render_card(facts, before), tag_of(before or "")
+    is_tagged = tag and not facts.tag and render_card(replace(facts, tag=tag), before) == before
+    if before and is_tagged and all(change.state == "same" for change in compare(folder, remote)):
+        card = before
+    (folder / _CARD).write_bytes(card.encode())
+    return card
+
+
 def _push_space(
     destination: Destination,
     target: Target,
@@ -213,6 +223,11 @@ def _push_space(
             example=example.inputs,
             tasks=saved.tasks,
         )
+        for file in sorted(folder.iterdir()) if "app.py" in there.files else ():
+            text = _remote_text(there, file.name, space)
+            if text is not None and is_edited(text):
+                step(f"{file.name} of the Space was edited there and stays; delete it there to have it made anew.")
+                file.unlink()
         return upload(folder, space, there, step)
 
 
@@ -231,9 +246,9 @@ def _remote_text(remote: Remote, name: str, destination: Destination) -> str | N
         return None
     from huggingface_hub import hf_hub_download
 
-    token = destination.access.token
+    at = {"revision": remote.head, "repo_type": remote.kind, "token": destination.access.token}
     try:
-        file = retried(lambda: hf_hub_download(remote.repo_id, name, revision=remote.head, token=token))
+        file = retried(lambda: hf_hub_download(remote.repo_id, name, **at))
     except Exception as error:  # the network's, the Hub's and the file system's errors have no common base
         raise hub_error(error, remote.repo_id, remote.head, destination.access) from error
     return _text(Path(file), f"{name} of {remote.repo_id}")
@@ -241,7 +256,7 @@ def _remote_text(remote: Remote, name: str, destination: Destination) -> str | N
 
 def _text(file: Path, name: str) -> str:
     try:
-        return file.read_text(encoding="utf-8")
+        return file.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise PublishError(f"{name} is not in UTF-8, as the Hub reads it.", hint="Save it as UTF-8.") from error
 
@@ -272,7 +287,7 @@ def _card_facts(
         signatures,
         pipeline_tag=pipeline_tag(target.entry, signatures[target.entry.task]),
         base_model=model if is_repo_id(model) and not is_folder and model != destination.repo_id else None,
-        license=options.license or license_of(before),
+        license=options.license,
         tag=destination.tag,
         is_tiny=not is_folder and model.partition(":")[0] == "tiny",
     )

@@ -85,17 +85,25 @@ def read_remote(repo_id: str, revision: str | None, access: HubAccess, kind: str
     return Remote(repo_id, kind, info.sha, files, bool(info.private))
 
 
+def require_name(repo_id: str) -> None:
+    """Refuse what the Hub would not take for the name of a repository.
+
+    Raises:
+        PublishError: it has not the form user/repo.
+    """
+    if not is_repo_id(repo_id):
+        raise PublishError(f"{repo_id} is no name of a repository.", hint="Write user/repo: pipe push alice/demo")
+
+
 def require_writer(repo_id: str, access: HubAccess, *, create_pr: bool) -> str:
     """Find out before anything slow whether the login may write to a repository; return the user's name.
 
     Raises:
-        PublishError: no valid name, nobody logged in, a token that may only read, or somebody else's namespace.
+        PublishError: nobody logged in, a token that may only read, or somebody else's namespace.
         HubError: the Hub cannot be asked.
     """
     from huggingface_hub import HfApi, constants, get_token
 
-    if not is_repo_id(repo_id):
-        raise PublishError(f"{repo_id} is no name of a repository.", hint="Write user/repo: pipe push alice/demo")
     if not (access.token or get_token()):
         raise PublishError("Nobody is logged in to the Hub.", hint=_LOGIN)
     api = HfApi(token=access.token)

@@ -1,11 +1,14 @@
 """A Space for a published task: a page with a field for the input and one for each parameter.
 
-Its folder is `app.py`, `requirements.txt` and a README.md whose metadata tells the Hub how to start it.
+Its folder is `app.py`, `requirements.txt` and a README.md whose metadata tells the Hub how to start it. Each ends with
+a line that holds its checksum: so the next push knows whether somebody has edited it.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 from collections.abc import Sequence
 from importlib import resources
 from importlib.metadata import version
@@ -22,6 +25,7 @@ _FIELDS = {
     "audio": 'gr.Audio(type="filepath", label="Input")',
     "video": 'gr.Video(label="Input")',
 }
+_MADE = re.compile(r"^(?:#|<!--) pipe push renews this file until somebody edits it: (\w+)(?: -->)?\n?", re.MULTILINE)
 _JSON_FIELD = 'gr.Textbox(lines=5, label="Input (JSON)", value={example})'
 
 
@@ -60,7 +64,8 @@ def write_space(
     text = resources.files("pipesmith.templates").joinpath("space_app.py.jinja").read_text(encoding="utf-8")
     app = jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True).from_string(text)
     folder.mkdir(parents=True)
-    (folder / "app.py").write_text(
+    _write(
+        folder / "app.py",
         app.render(
             tasks=task,
             repo_id=model,
@@ -72,13 +77,29 @@ def write_space(
             title=repr(task),
             description=repr(signature.doc),
         ),
-        encoding="utf-8",
     )
     needed = [str(one) for one in requirements if not one.is_optional]
     # The line that it was tried with: transformers 4 and 5 read different code.
     lines = [f"transformers=={version('transformers')}", "torch", *needed]
-    (folder / "requirements.txt").write_text("".join(f"{line}\n" for line in lines))
-    (folder / "README.md").write_text(_readme(model, task), encoding="utf-8")
+    _write(folder / "requirements.txt", "".join(f"{line}\n" for line in lines))
+    _write(folder / "README.md", _readme(model, task))
+
+
+def is_edited(text: str) -> bool:
+    """Tell whether a file of a Space is not as `write_space` wrote it."""
+    made = _MADE.search(text)
+    return made is None or made[1] != _digest(_MADE.sub("", text))
+
+
+def _write(file: Path, text: str) -> None:
+    text = f"{text.rstrip()}\n"
+    begin, end = ("<!--", " -->") if file.suffix == ".md" else ("#", "")
+    line = f"{begin} pipe push renews this file until somebody edits it: {_digest(text)}{end}\n"
+    file.write_text(text + line, encoding="utf-8")
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _readme(model: str, task: str) -> str:
