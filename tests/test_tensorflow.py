@@ -80,6 +80,29 @@ def test_rows_of_a_file_batches_order_errors(pipe_process: Process, rows: Path) 
     assert [row["result"] for row in found] == near([row["result"] for row in wanted])
 
 
+@needs_tensorflow
+def test_runs_of_one_pipeline_overlap(folder: Path) -> None:
+    """The inner one is closed first, then the outer one: the other goes on, and the pipeline is as it was."""
+    program = """
+    from pipesmith.pipelines import pipeline, run_pipeline
+
+    pipe = pipeline("pair-classification", framework="tf")
+    before = set(vars(pipe))
+    start = lambda: run_pipeline(pipe, ["rain", "it rains all day"] * 30, second_text="rain fell")
+    wanted = list(start())
+    for inner_is_first in (True, False):
+        outer, inner = start(), start()
+        found, other = [next(outer)], [next(inner)]
+        ended, lasting, rows = (inner, outer, found) if inner_is_first else (outer, inner, other)
+        ended.close()
+        rows += lasting
+        print(rows == wanted and set(vars(pipe)) == before)
+    """
+    command = [sys.executable, "-W", "ignore", "-c", textwrap.dedent(program)]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env={**os.environ, "USE_TF": "AUTO"})
+    assert done.stdout.split() == ["True", "True"], done.stdout + done.stderr
+
+
 @pytest.mark.slow
 @needs_tensorflow
 def test_resume_after_a_kill(rows: Path) -> None:

@@ -5,10 +5,17 @@ Not here: loading such a pipeline (`pipelines/tensorflow.py`).
 
 from __future__ import annotations
 
+import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import GeneratorType
 from typing import Any
+
+_STAGES = ("preprocess", "forward", "postprocess")
+_RUNS: Counter[int] = Counter()  # by the id of their pipeline
+_OWN: dict[int, dict[str, Any]] = {}  # stages that were set on the pipeline itself
+_CHANGING = threading.Lock()
 
 
 def is_tensorflow(pipe: Any) -> bool:
@@ -18,18 +25,35 @@ def is_tensorflow(pipe: Any) -> bool:
 
 @contextmanager
 def stages_in_torch(pipe: Any) -> Iterator[None]:
-    """Let the stages of a TensorFlow pipeline take and return tensors of torch; no other pipeline is touched."""
+    """Let the stages of a TensorFlow pipeline take and return tensors of torch; no other pipeline is touched.
+
+    Runs of one pipeline may overlap: the first changes it, and the last to end puts it back.
+    """
     if not is_tensorflow(pipe):
         yield
         return
+    with _CHANGING:
+        _RUNS[id(pipe)] += 1
+        if _RUNS[id(pipe)] == 1:
+            _change(pipe)
+    try:
+        yield
+    finally:
+        with _CHANGING:
+            _RUNS[id(pipe)] -= 1
+            if not _RUNS[id(pipe)]:
+                del _RUNS[id(pipe)]
+                for name in _STAGES:
+                    delattr(pipe, name)
+                vars(pipe).update(_OWN.pop(id(pipe)))
+
+
+def _change(pipe: Any) -> None:
+    _OWN[id(pipe)] = {name: vars(pipe)[name] for name in _STAGES if name in vars(pipe)}
     preprocess, forward, postprocess = pipe.preprocess, pipe.forward, pipe.postprocess
     pipe.preprocess = lambda *args, **kwargs: to_torch(preprocess(*args, **kwargs))
     pipe.forward = lambda inputs, **kwargs: to_torch(forward(to_tensorflow(inputs), **kwargs))
     pipe.postprocess = lambda outputs, **kwargs: postprocess(to_tensorflow(outputs), **kwargs)
-    try:
-        yield
-    finally:
-        del pipe.preprocess, pipe.forward, pipe.postprocess
 
 
 def to_torch(value: Any) -> Any:
