@@ -128,6 +128,106 @@ def test_questions_of_odd_shapes() -> None:
     assert answer["answer"] in CONTEXT * 5
 
 
+def test_what_4_refuses_is_refused_alike(tmp_path: Path) -> None:
+    image = recorder().read({"picture": [60, 48, 0]})
+    pipe = pipeline("vqa", "tiny")
+    with pytest.raises(TypeError, match="no question was asked"):
+        pipe(image)
+    with pytest.raises(KeyError, match="question is missing"):
+        pipe({"image": image})
+    with pytest.raises(TypeError, match="takes no beam_count"):
+        pipeline("image-to-text", "tiny")(image, beam_count=2)
+    checkpoint = recorder().make_checkpoint({"architecture": "mbart"}, tmp_path / "checkpoint")
+    with pytest.raises(TypeError, match="forced_bos_token_id"):
+        pipeline("translation", checkpoint)("a", src_lang="en_XX", tgt_lang="de_DE", forced_bos_token_id=9)
+
+
+def test_images_of_a_key_dataset_give_a_list() -> None:
+    from transformers.pipelines.pt_utils import KeyDataset
+
+    images = [recorder().read({"picture": [60, 48, seed]}) for seed in (0, 1)]
+    pipe = pipeline("vqa", "tiny")
+    dataset = KeyDataset([{"image": image} for image in images], "image")
+    assert pipe(dataset, question="what?") == near(pipe(images, question="what?"))
+    assert len(pipe(image=dataset, question=["what?", "who?"])) == 4
+
+
+def test_assistant(tmp_path: Path) -> None:
+    checkpoint = recorder().make_checkpoint(
+        {"model": "BartForConditionalGeneration", "architecture": "bart"}, tmp_path / "checkpoint"
+    )
+    wanted = pipeline("summarization", checkpoint, num_beams=1)("hello you", max_new_tokens=5)
+    pipe = pipeline("summarization", checkpoint, num_beams=1, assistant_model=str(checkpoint))
+    assert pipe.assistant_model is not None and pipe("hello you", max_new_tokens=5) == wanted
+
+
+SUBCLASSES = """
+from __future__ import annotations
+from dataclasses import dataclass
+
+from transformers.pipelines.question_answering import QuestionAnsweringPipeline, select_starts_ends
+from transformers.pipelines.text2text_generation import Text2TextGenerationPipeline
+from transformers.tokenization_utils import TruncationStrategy
+
+
+@dataclass
+class Ask:
+    text: str
+
+
+class AskPipeline(Text2TextGenerationPipeline):
+    def __call__(self, inputs, *args, **kwargs):
+        result = super().__call__(inputs, *args, **kwargs)
+        if isinstance(inputs, list) and all(len(found) == 1 for found in result):
+            return [found[0] for found in result]
+        return result
+
+    def check_inputs(self, input_length, min_length, max_length):
+        self.seen = input_length
+        return True
+
+    def preprocess(self, inputs, truncation=TruncationStrategy.DO_NOT_TRUNCATE):
+        return self._parse_and_tokenize(f"say: {inputs.text}", truncation=truncation)
+
+
+class AnswersPipeline(QuestionAnsweringPipeline):
+    def postprocess(self, model_outputs, top_k=3, max_answer_len=15):
+        answers = []
+        for output in model_outputs:
+            found = select_starts_ends(
+                output["start"], output["end"], output["p_mask"], output["attention_mask"].numpy(),
+                top_k=top_k, max_answer_len=max_answer_len,
+            )
+            text = output["example"].context_text
+            for first, last, score in zip(*found[:3]):
+                start, end = self.get_indices(output["encoding"], first, last, 1, True)
+                if self.get_answer(answers, text[start:end].upper()) is None:
+                    answers.append({"score": score.item(), "start": start, "end": end, "answer": text[start:end]})
+        return answers
+"""
+
+
+def test_subclasses_written_for_4(folder: Path) -> None:
+    """What they take from the class that they extend, and from its module."""
+    import sys
+
+    write(folder, {"mine.py": SUBCLASSES})
+    ask = pipeline("./mine.py:AskPipeline", "tiny", pt_model="AutoModelForSeq2SeqLM")
+    row, plain = sys.modules[type(ask).__module__].Ask("hello"), pipeline("text2text-generation", "tiny")
+    assert ask([row, row], max_new_tokens=4) == plain(["say: hello"] * 2, max_new_tokens=4)
+    assert ask.seen == len(ask.tokenizer("say: hello")["input_ids"])
+    asked = {"question": "Where do I live?", "context": CONTEXT}
+    answers = pipeline("./mine.py:AnswersPipeline", "tiny", pt_model="AutoModelForQuestionAnswering")
+    best = answers(**asked)[0]
+    assert (
+        best["answer"]
+        == CONTEXT[best["start"] : best["end"]]
+        == pipeline("question-answering", "tiny")(**asked)["answer"]
+    )
+    words = answers.tokenizer.tokenize("My name")
+    assert answers.span_to_answer("My name is W", len(words) - 1, len(words)) == {"answer": "is", "start": 0, "end": 10}
+
+
 def test_example_of_squad_counts_words() -> None:
     from pipesmith.pipelines.compat.returned import returned
 

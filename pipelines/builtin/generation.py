@@ -1,6 +1,6 @@
 """What a pipeline that generates starts from, as transformers 4 put it together: for the tasks that 5 removed.
 
-Not a pipeline: the files beside it import these two functions.
+Not a pipeline: the files beside it import what is here.
 """
 
 import copy
@@ -8,12 +8,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from transformers import GenerationConfig
+from transformers.pipelines.base import load_assistant_model
 
 _CONFIG: Any = GenerationConfig  # it has no types
+GENERATION_PARAMETERS = {*vars(_CONFIG()), "generation_config", "assistant_model", "assistant_tokenizer"}
 
 
 def prepare_generation(pipe: Any, **defaults: Any) -> None:
-    """Give a pipeline its `prefix`, and its `generation_config` with what it was made with.
+    """Give a pipeline its `prefix`, its assistant, and its `generation_config` with what it was made with.
 
     What comes later wins: what the model's own configuration says, the defaults, arguments of the pipeline, the
     `task_specific_params` of the model's config. Arguments that say nothing about generation stay what they are,
@@ -24,7 +26,15 @@ def prepare_generation(pipe: Any, **defaults: Any) -> None:
         **defaults: generation parameters of the task; `max_new_tokens` gives way to any `max_length`.
     """
     config = _CONFIG(**defaults)
-    pipe._forward_params = config.update(**pipe._forward_params)
+    given = config.update(**pipe._forward_params)
+    pipe.assistant_model, pipe.assistant_tokenizer = load_assistant_model(
+        pipe.model, given.pop("assistant_model", None), given.pop("assistant_tokenizer", None)
+    )
+    if pipe.assistant_model is not None:
+        given["assistant_model"] = pipe.assistant_model
+    if pipe.assistant_tokenizer is not None:
+        given |= {"tokenizer": pipe.tokenizer, "assistant_tokenizer": pipe.assistant_tokenizer}
+    pipe._forward_params = given
     own = pipe.model.generation_config.to_diff_dict()
     for name in own.keys() - {"transformers_version"}:
         if getattr(config, name, None) is None:  # a model may hand the whole on to one that it contains

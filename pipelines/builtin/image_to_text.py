@@ -10,7 +10,7 @@ import torch
 from transformers import Pipeline
 from transformers.image_utils import load_image
 
-from .generation import call_config, prepare_generation
+from .generation import GENERATION_PARAMETERS, call_config, prepare_generation
 
 
 class ImageToTextPipeline(Pipeline):
@@ -55,6 +55,9 @@ class ImageToTextPipeline(Pipeline):
             preprocess["prompt"] = prompt
         if timeout is not None:
             preprocess["timeout"] = timeout
+        unknown = [name for name in parameters if name not in GENERATION_PARAMETERS]
+        if unknown:
+            raise TypeError(f"{type(self).__name__} takes no {', '.join(unknown)}; generate_kwargs are passed on")
         forward = {**parameters, **(generate_kwargs or {})}
         if max_new_tokens is not None:
             if "max_new_tokens" in forward:

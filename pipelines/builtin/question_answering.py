@@ -313,7 +313,9 @@ class QuestionAnsweringPipeline(ChunkPipeline):
                 padding = int((part["input_ids"] == self.tokenizer.pad_token_id).sum())
             text = part["example"].context_text
             for first, last, score in _best_spans(start, end, allowed[0], spans, max_answer_len):
-                begin, stop = self._characters(part["encoding"], first - padding, last - padding, align_to_words)
+                begin, stop = self.get_indices(
+                    part["encoding"], first - padding, last - padding, self._place_of_context(), align_to_words
+                )
                 answer = text[begin:stop]
                 known = answers.setdefault(
                     answer.lower(), {"score": 0.0, "start": begin, "end": stop, "answer": answer}
@@ -325,15 +327,41 @@ class QuestionAnsweringPipeline(ChunkPipeline):
         best = sorted(found, key=lambda answer: -answer["score"])[:top_k]
         return best[0] if len(best) == 1 else best
 
-    def _characters(self, encoding: Any, first: int, last: int, align_to_words: bool) -> tuple[int, int]:
-        """Return where in the context the span of two tokens, or of the words that they are in, starts and ends."""
+    def get_indices(self, enc: Any, s: int, e: int, sequence_index: int, align_to_words: bool) -> tuple[int, int]:
+        """Return where in the context the span of two tokens, or of the words that they are in, starts and ends.
+
+        Args:
+            enc: the `tokenizers.Encoding` of question and part.
+            s: the span's first token.
+            e: its last token.
+            sequence_index: which of the two texts the context is.
+            align_to_words: whether the words count.
+        """
         if align_to_words:
-            words = [encoding.token_to_word(token) for token in (first, last) if token >= 0]
+            words = [enc.token_to_word(token) for token in (s, e) if token >= 0]
             if len(words) == 2 and None not in words:
-                spans = [encoding.word_to_chars(word, sequence_index=self._place_of_context()) for word in words]
+                spans = [enc.word_to_chars(word, sequence_index=sequence_index) for word in words]
                 if None not in spans:
                     return spans[0][0], spans[1][1]
-        return encoding.offsets[first][0], encoding.offsets[last][1]
+        return enc.offsets[s][0], enc.offsets[e][1]
+
+    def get_answer(self, answers: list[dict[str, Any]], target: str) -> dict[str, Any] | None:
+        """Return the answer of a text, whatever its case; None if there is none."""
+        return next((answer for answer in answers if answer["answer"].lower() == target.lower()), None)
+
+    def span_to_answer(self, text: str, start: int, end: int) -> dict[str, Any]:
+        """Return the words between two tokens of a text, as a dict of answer, start and end (characters)."""
+        words, begin, stop, token, place = [], 0, 0, 0, 0
+        for word in text.split(" "):
+            if token > end:
+                break
+            if token >= start:
+                words.append(word)
+            begin = place if token == start else begin
+            stop = place + len(word) if token == end else stop
+            token += len(self.tokenizer.tokenize(word))
+            place += len(word) + 1
+        return {"answer": " ".join(words), "start": begin, "end": min(stop, len(text))}
 
 
 def _given(parameters: dict[str, Any]) -> dict[str, Any]:

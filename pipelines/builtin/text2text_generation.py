@@ -78,7 +78,7 @@ class Text2TextGenerationPipeline(Pipeline):
             generate_kwargs["eos_token_id"] = self.tokenizer.encode(stop_sequence, add_special_tokens=False)[0]
         return preprocess, generate_kwargs, postprocess
 
-    def __call__(self, inputs: Any, **kwargs: Any) -> Any:
+    def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
         """Write a text for each one given.
 
         Returns:
@@ -88,20 +88,37 @@ class Text2TextGenerationPipeline(Pipeline):
         if isinstance(inputs, list) and not inputs:
             return []
         call: Any = super().__call__
-        results = call(inputs, **kwargs)
-        if isinstance(inputs, list) and all(len(result) == 1 for result in results):
-            return [result[0] for result in results]
+        results = call(inputs, *args, **kwargs)  # transformers says that it ignores further arguments
+        # The rows of a subclass may be no texts; it then finds lists, as on transformers 4.
+        if isinstance(inputs, list) and all(isinstance(text, str) for text in inputs):
+            return [result[0] for result in results] if all(len(result) == 1 for result in results) else results
         return results
 
     def preprocess(self, text: str, truncation: bool | str = False) -> Any:
         if not isinstance(text, str):
             raise TypeError(f"the input is a text, not {text!r}")
-        model_inputs = self.tokenizer((self.prefix or "") + text, truncation=truncation, return_tensors="pt")
+        return self._parse_and_tokenize(text, truncation=truncation)
+
+    def _parse_and_tokenize(self, texts: Any, truncation: bool | str) -> Any:  # subclasses for 4 call it
+        prefix = self.prefix or ""
+        several = isinstance(texts, list)
+        model_inputs = self.tokenizer(
+            [prefix + text for text in texts] if several else prefix + texts,
+            padding=several,
+            truncation=truncation,
+            return_tensors="pt",
+        )
         model_inputs.pop("token_type_ids", None)  # generate() knows none
         return model_inputs
 
+    def check_inputs(self, input_length: int, min_length: int, max_length: int) -> bool:
+        """Say whether an input goes with the lengths asked for; for subclasses, which may warn or raise here."""
+        return True
+
     def _forward(self, model_inputs: Any, **generate_kwargs: Any) -> dict[str, Any]:
         given = call_config(self.generation_config, generate_kwargs)
+        config = given["generation_config"]
+        self.check_inputs(model_inputs["input_ids"].shape[-1], config.min_length, config.max_length)
         output_ids = self.model.generate(**model_inputs, **given)
         rows = model_inputs["input_ids"].shape[0]
         return {"output_ids": output_ids.reshape(rows, -1, output_ids.shape[-1])}

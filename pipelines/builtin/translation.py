@@ -55,5 +55,7 @@ class TranslationPipeline(Text2TextGenerationPipeline):
                 raise ValueError("a batch is translated into one language")
             first = first[0]
         if first is not None:
+            if "forced_bos_token_id" in generate_kwargs:
+                raise TypeError("forced_bos_token_id is the code of the language already: give tgt_lang alone")
             generate_kwargs["forced_bos_token_id"] = first
         return super()._forward(inputs, **generate_kwargs)

@@ -8,6 +8,7 @@ from typing import Any
 
 from transformers import Pipeline
 from transformers.image_utils import load_image
+from transformers.pipelines.pt_utils import KeyDataset
 
 from .generation import call_config, prepare_generation
 
@@ -81,6 +82,8 @@ class VisualQuestionAnsweringPipeline(Pipeline):
         Returns:
             For one pair a list of dicts; for several a list of such lists, the images of the first question first.
         """
+        if isinstance(image, KeyDataset) and question is not None:
+            image = list(image)
         if isinstance(question, str):
             kwargs["question"] = question
         elif question is not None:
@@ -100,9 +103,11 @@ class VisualQuestionAnsweringPipeline(Pipeline):
         timeout: float | None = None,
     ) -> Any:
         if isinstance(image, dict):
+            if question is None and "question" not in image:
+                raise KeyError("question is missing: give question=, or a dict of image and question")
             image, question = image["image"], image.get("question", question)
         if question is None:
-            raise ValueError("no question was asked: give question=, or a dict of image and question")
+            raise TypeError("no question was asked: give question=, or a dict of image and question")
         model_inputs = self.tokenizer(question, padding=padding, truncation=truncation, return_tensors="pt")
         pixels = self.image_processor(images=load_image(image, timeout=timeout), return_tensors="pt")
         model_inputs.update(pixels.to(self.model.dtype))

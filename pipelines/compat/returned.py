@@ -6,6 +6,7 @@ Not here: what else stood in their modules, and the image-to-image and conversat
 from __future__ import annotations
 
 import functools
+import importlib
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -35,6 +36,8 @@ _MODULES = {
     ],
     "transformers.pipelines.visual_question_answering": ["VisualQuestionAnsweringPipeline"],
 }
+# What transformers 5 has in the module beside that of the pipeline that is gone.
+_MOVED = {"transformers.pipelines.question_answering": ("decode_spans", "select_starts_ends")}
 _FACED = ("transformers", "transformers.pipelines", "transformers.data")
 _TASKS = (
     *("question-answering", "summarization", "translation", "text2text-generation"),
@@ -57,6 +60,9 @@ def returned_module(name: str) -> ModuleType | None:
     module = ModuleType(name, "What pipesmith gives back of a module of transformers 4.")
     module.__path__ = []  # an import of what is below is looked for in this table
     vars(module).update({held: _class(held) for held in _MODULES[name]})
+    if name in _MOVED:
+        home = importlib.import_module("transformers.pipelines.document_question_answering")
+        vars(module).update({held: getattr(home, held) for held in _MOVED[name]})
     if name == "transformers.data.processors":
         vars(module)["squad"] = returned_module(f"{name}.squad")
     return module
