@@ -78,6 +78,19 @@ TABLE: dict[str, tuple[str, Any, dict[str, Any], int, set[str]]] = {
     "AutoModelForCTC": ("automatic-speech-recognition", WAVES, {}, 12, {"granite_speech5_ctc"}),
 }
 
+# how many pass on 4.57.6, with or without TensorFlow beside it; README says which do not
+EARLIER = {
+    "AutoModelForSequenceClassification": 110,
+    "AutoModelForTokenClassification": 85,
+    "AutoModelForMaskedLM": 43,
+    "AutoModelForImageClassification": 39,
+    "AutoModelForAudioClassification": 12,
+    "AutoModelForCausalLM": 120,
+    "AutoModelForSeq2SeqLM": 25,
+    "AutoModelForQuestionAnswering": 73,
+    "AutoModelForCTC": 11,
+}
+
 # a few of the odd ones: layer kinds, experts, state spaces, shared layers, stages, spectra, own tokenizers
 SAMPLE = {
     "AutoModelForSequenceClassification": ["deberta", "mixtral", "reformer", "funnel"],
@@ -153,7 +166,7 @@ def test_the_whole_table(models: Path, model_class: str) -> None:
     if _is_measured():
         assert (outcomes["passed"], set(rest)) == (passing, unfit), rest
     else:
-        assert outcomes["passed"] >= 0.9 * len(runs), rest
+        assert outcomes["passed"] >= EARLIER[model_class], rest
 
 
 @pytest.mark.parametrize(
