@@ -14,7 +14,7 @@ from pipesmith.pipelines.names import near_miss
 from pipesmith.pipelines.registering import read_default
 from pipesmith.pipelines.scaffolding.answers import TYPES
 from pipesmith.pipelines.scaffolding.choosing import Choices, choose
-from pipesmith.pipelines.scaffolding.model_classes import DEFAULT_OF_TYPE
+from pipesmith.pipelines.scaffolding.model_classes import DEFAULT_OF_TYPE, task_of
 from pipesmith.pipelines.scaffolding.plan import Plan
 
 
@@ -31,7 +31,7 @@ def ask_for_rest(choices: Choices, access: HubAccess) -> Choices:
             choose(replace(choices, type=kind, model_class=name), access)
 
         choices = replace(choices, model_class=ask("Model class", DEFAULT_OF_TYPE[kind], check))
-        if kind == "text" and not choices.pair:
+        if kind == "text" and not choices.pair and task_of(choices.model_class) is None:
             choices = replace(choices, pair=typer.confirm("A second text for each row?", default=False, err=True))
     if choices.default is None:
         answer = ask("Default model (user/model@revision, a folder, or none)", "none", _check_default)
@@ -56,6 +56,9 @@ def show(plan: Plan) -> None:
     for change in plan.changes:
         verb = "overwrite" if change.overwrites else "change" if change.before else "write"
         output.note(f"  {verb:9} {change.path.as_posix()}")
+    if plan.answers.parent:
+        model, parent = plan.answers.model_classes[0], plan.answers.parent
+        output.note(f"It starts as a subclass of {parent.class_name}, which knows what {model} takes.")
     for change in plan.changes:
         if change.overwrites:
             output.note(change.diff().rstrip("\n"))

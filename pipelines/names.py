@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Iterable
 
 IS, HAS, WAS = ("is", "are"), ("has", "have"), ("was", "were")
@@ -36,3 +38,10 @@ def near_miss(name: str, known: Iterable[str]) -> str | None:
     """Return "Did you mean a, b?", or None if nothing is near."""
     matches = nearest(name, known)
     return f"Did you mean {' or '.join(matches)}?" if matches else None
+
+
+def in_kebab_case(name: str) -> str:
+    """Return the nearest name of small letters and digits joined by -, accents left out; it may be empty."""
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", name)
+    plain = re.sub("[\u0300-\u036f]", "", unicodedata.normalize("NFKD", words.casefold()))  # without accents
+    return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")

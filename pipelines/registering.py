@@ -24,7 +24,7 @@ from pipesmith.pipelines.errors import (
     TaskNotFoundError,
 )
 from pipesmith.pipelines.hub import HubAccess, is_repo_id, resolve_commit
-from pipesmith.pipelines.names import near_miss
+from pipesmith.pipelines.names import in_kebab_case, near_miss
 from pipesmith.pipelines.project import Project, find_project, is_pipesmith, user_registry_file
 from pipesmith.pipelines.registry import LEVELS, read_level
 from pipesmith.pipelines.signature import read_signature
@@ -173,7 +173,7 @@ def check_task(task: str) -> None:
     """
     if re.fullmatch(r"[A-Za-z0-9]+([_-]+[A-Za-z0-9]+)*", task):
         return
-    near = re.sub(r"[^A-Za-z0-9]+", "-", task.rpartition("/")[2].removesuffix(".py")).strip("-").lower()
+    near = in_kebab_case(task.rpartition("/")[2].removesuffix(".py"))
     raise ParameterError(f"{task!r} is no name for a task.", hint=f"For example --task {near or 'my-task'}.")
 
 

@@ -27,6 +27,20 @@ PAGE = """
     - __call__
     - all
 
+
+### ZeroShotAudioClassificationPipeline
+
+[[autodoc]] ZeroShotAudioClassificationPipeline
+    - __call__
+    - all
+
+## Computer vision
+
+### DepthEstimationPipeline
+[[autodoc]] DepthEstimationPipeline
+    - __call__
+    - all
+
 ## Natural Language Processing
 
 ### FillMaskPipeline
@@ -152,6 +166,40 @@ def test_again_it_changes_nothing_and_killed_it_is_completed(
     assert files(checkout) == made
 
 
+def test_a_checkout_is_also_the_folder_around_one(
+    checkout: Path, folder: Path, pipe: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = files(checkout)
+    monkeypatch.chdir(checkout)
+    ran = pipe("new-task", "my-depth", "--type", "image", "--yes", "--into", ".")
+    assert ran.code == 0, ran.err
+    assert f"my-depth is a task of {checkout.resolve()}" in ran.out
+    changed = {name for name, data in files(checkout).items() if data != before.get(name)}
+    own = {name.replace("my_task", "my_depth") for name in (MODULE, TESTS)}
+    assert changed == {REGISTRY, PUBLIC, DOCUMENTATION, *own}  # and no pyproject.toml, no .pipe
+    entry = "### MyDepthPipeline\n\n[[autodoc]] MyDepthPipeline\n    - __call__\n    - all\n\n## Natural"
+    assert entry in (checkout / DOCUMENTATION).read_text()
+    monkeypatch.chdir(checkout / "docs")
+    ran = pipe("new-task", "my-depth", "--type", "image", "--yes", "--into", "..")
+    assert ran.code == 0 and "nothing changed" in ran.err
+
+
+def test_inputs_of_a_task_to_start_from_come_with_their_imports(
+    checkout: Path, folder: Path, pipe: Callable[..., Ran]
+) -> None:
+    for task in ("document-question-answering", "video-classification", "zero-shot-audio-classification"):
+        ran = pipe("new-task", f"my-{task}", "--from", task, "--yes", "--into", checkout)
+        assert ran.code == 0, ran.err
+    done = subprocess.run(
+        [sys.executable, "-m", "ruff", "check", "--isolated", "--select", "F", "tests"],
+        cwd=checkout,
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert done.returncode == 0, done.stdout
+
+
 def test_dry_run_prints_the_diff_and_writes_nothing(checkout: Path, folder: Path, pipe: Callable[..., Ran]) -> None:
     before = files(checkout)
     ran = pipe("new-task", "my-task", "--default", f"user/model@{'a' * 40}", "--dry-run", "--into", checkout)
@@ -159,8 +207,13 @@ def test_dry_run_prints_the_diff_and_writes_nothing(checkout: Path, folder: Path
     for name in (REGISTRY, PUBLIC, DOCUMENTATION):
         assert f"--- a/{name}\n+++ b/{name}\n" in ran.out
     assert f'("user/model", "{"a" * 40}")' in ran.out and '+    "my-task": {' in ran.out
-    ran = pipe("new-task", "my-task", "--model-class", "AutoModelForMultipleChoice", "--dry-run", "--into", checkout)
-    assert "\n+        AutoModelForMultipleChoice,\n" in ran.out and '"pt": (AutoModelForMultipleChoice,)' in ran.out
+    ran = pipe(
+        "new-task", "my-task", "--model-class", "AutoModelForNextSentencePrediction", "--dry-run", "--into", checkout
+    )
+    assert (
+        "\n+        AutoModelForNextSentencePrediction,\n" in ran.out
+        and '"pt": (AutoModelForNextSentencePrediction,)' in ran.out
+    )
     assert files(checkout) == before
 
 

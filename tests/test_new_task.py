@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
 from support import Ran, write
 
+from pipesmith.pipelines.errors import ScaffoldError
+from pipesmith.pipelines.hub import HubAccess
+from pipesmith.pipelines.registry import read_level
 from pipesmith.pipelines.scaffolding.answers import parse_parameter
+from pipesmith.pipelines.scaffolding.choosing import Choices, choose
+from pipesmith.pipelines.scaffolding.model_classes import model_mappings
+from pipesmith.pipelines.testing.contract import check_pipeline
 
 THREE = ["--param", "top_k:int=1@postprocess", "--param", "limit:float=0.5@postprocess", "--param", "words:list[str]"]
 MATRIX = {
@@ -39,6 +46,9 @@ MATRIX = {
     "from-image-to-text": ["--from", "image-to-text"],
     "from-visual-question-answering": ["--from", "visual-question-answering"],
     "from-fill-mask": ["--from", "fill-mask"],
+    "from-any-to-any": ["--model-class", "AutoModelForMultimodalLM"],
+    "from-table": ["--from", "table-question-answering"],
+    "from-video": ["--from", "video-classification"],
     "tokens": ["--model-class", "AutoModelForTokenClassification"],
     "generation": ["--model-class", "AutoModelForCausalLM"],
     "seq2seq": ["--model-class", "AutoModelForSeq2SeqLM", "--framework", "pt"],
@@ -106,12 +116,74 @@ def test_tests_of_the_whole_matrix_are_green(folder: Path, pipe: Callable[..., R
 @pytest.mark.both_lines
 @pytest.mark.parametrize("name", [name for name in MATRIX if not name.startswith("from")])
 def test_a_new_task_holds_the_contract(name: str, folder: Path, pipe: Callable[..., Ran]) -> None:
-    from pipesmith.pipelines.testing.contract import check_pipeline
-
     _make(pipe, [name])
     results = list(check_pipeline(f"my-{name}"))
     assert results
     assert [result for result in results if result.outcome == "fail"] == []
+
+
+def _run_or_refuse(pipe: Callable[..., Ran], folder: Path, options: Mapping[str, Sequence[str]]) -> None:
+    """Make a task of each of these options, and see that its tests are green, or that it is refused in a sentence."""
+    made = 0
+    for name, arguments in options.items():
+        ran = pipe("new-task", name, *arguments, "--yes", "--framework", "pt")
+        if ran.code:
+            assert "No template makes the inputs of" in ran.err and "Hint: The nearest that there is: --" in ran.err
+        made += not ran.code
+    assert made > len(options) // 2
+    done = _pytest(folder)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.slow  # two minutes
+@pytest.mark.both_lines
+def test_every_model_class_runs_or_is_refused(folder: Path, pipe: Callable[..., Ran]) -> None:
+    options = {f"my-{name.lower()}": ["--model-class", name] for name in model_mappings()}
+    _run_or_refuse(pipe, folder, options)
+
+
+@pytest.mark.slow  # two minutes
+@pytest.mark.both_lines
+def test_every_task_of_transformers_can_be_started_from(folder: Path, pipe: Callable[..., Ran]) -> None:
+    tasks = [entry.task for entry in read_level("transformers", None).entries]
+    _run_or_refuse(pipe, folder, {f"my-{task}": ["--from", task] for task in tasks})
+
+
+@pytest.mark.both_lines
+def test_the_nearest_of_a_model_class_that_is_refused_is_to_be_had(folder: Path) -> None:
+    refused = 0
+    for name in model_mappings():
+        try:
+            choose(Choices("my-task", model_class=name), HubAccess())
+        except ScaffoldError as error:
+            nearest = re.search(r"(?:--type (\w+) |--pair )?--model-class (\w+)", error.hint or "")
+            assert nearest, error
+            choose(Choices("my-task", type=nearest[1], model_class=nearest[2]), HubAccess())
+            refused += 1
+    assert 0 < refused < len(model_mappings()) // 2
+
+
+@pytest.mark.both_lines
+def test_padding_does_not_change_features(folder: Path, pipe: Callable[..., Ran]) -> None:
+    _make(pipe, ["audio-features"])
+    results = check_pipeline("my-audio-features", only=["batched-equals-single"])
+    assert [result.outcome for result in results if result.name == "batched-equals-single"] == ["pass"]
+
+
+def test_tests_find_pipelines_under_src(folder: Path, pipe: Callable[..., Ran]) -> None:
+    project = '[tool.pipe]\npipelines = "src/acme/tasks"\n'
+    write(folder, {"pyproject.toml": project})
+    assert pipe("new-task", "my-task", "--yes").code == 0
+    text = (folder / "pyproject.toml").read_text()
+    assert text.startswith(project)
+    write(folder, {"tests/test_it.py": "from acme import tasks\n\ndef test_it(): assert tasks\n"})
+    done = _pytest(folder, "tests/test_it.py")
+    assert done.returncode == 0, done.stdout
+    assert pipe("new-task", "other", "--yes").code == 0
+    assert (folder / "pyproject.toml").read_text() == text
+    write(folder, {"pytest.ini": "[pytest]\npythonpath = src\n", "pyproject.toml": project})
+    assert pipe("new-task", "third", "--yes").code == 0
+    assert (folder / "pyproject.toml").read_text() == project  # pytest is set up already
 
 
 def test_renders_pass_ruff(folder: Path, pipe: Callable[..., Ran]) -> None:
@@ -199,11 +271,17 @@ def test_killed_at_any_moment_the_same_command_completes_it(
         (["class"], "pipe new-task my-class"),
         (["json"], "pipe new-task my-json"),
         (["text-classification"], "pipe new-task my-text-classification"),
+        (["café-été"], "pipe new-task cafe-ete"),
+        (["задача"], "pipe new-task my-task"),
+        (["ﬁne"], "pipe new-task fine"),
         (["length_"], "pipe new-task"),
         (["Length"], "only in case"),
         (["t", "--type", "vidio"], "video"),
         (["t", "--model-class", "AutoModelForSequenceClasification"], "AutoModelForSequenceClassification"),
         (["t", "--type", "image", "--pair"], "--pair"),
+        (["t", "--model-class", "AutoModelForMultipleChoice"], "--pair --model-class AutoModelForSequenceClassif"),
+        (["t", "--model-class", "AutoModelForQuestionAnswering", "--pair"], "question-answering decides it"),
+        (["t", "--model-class", "AutoModelForCTC", "--type", "image"], "AutoModelForCTC is for audio"),
         (["t", "--param", "class:int=1"], "a word of Python"),
         (["t", "--param", "inputs:str"], "the name of something else"),
         (["t", "--param", "size:int=big"], "'big' is not int"),

@@ -132,6 +132,8 @@ BAD = [
     (["half.py:HalfPipeline"], "lacks _forward and postprocess", 1),
     (["length.py", "--task", "../up"], "no name for a task", 2),
     (["length.py", "--task", "my task"], "--task my-task", 2),
+    (["length.py", "--task", "Tâche d'été"], "--task tache-d-ete", 2),
+    (["length.py", "--task", "задача"], "--task my-task", 2),
     (["length.py", "--type", "txt"], "Did you mean text", 2),
     (["length.py", "--pt-model", "AutoModelForSequenceClasification"], f"Did you mean {MODEL}", 2),
     (["length.py", "--pt-model", "length.py:Nothing"], "has no class Nothing", 2),
@@ -212,6 +214,13 @@ def test_default_without_a_revision_is_resolved_to_a_commit(pipe_process: Pipe, 
 HELPED = LENGTH_PIPELINE.replace("from transformers", "from .words.units import UNIT\nfrom transformers", 1).replace(
     '"tokens"', "UNIT"
 )
+HINT = """
+import json, sys
+sys.modules["pipesmith"] = None
+import transformers
+pipe = HINT
+print(json.dumps(pipe("some words")["length"]))
+"""
 PLAIN = """
 import json, sys
 sys.modules["pipesmith"] = None  # an import of it fails
@@ -262,6 +271,26 @@ def test_checkpoint_loads_with_transformers_alone(pipe: Pipe, folder: Path, tiny
     done = subprocess.run(command, cwd="/", env=environment, capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout.splitlines()[-1]) == ["units", "units", "tokens", "tokens"]
+
+
+def test_the_line_that_loads_a_checkpoint_does_so_as_it_stands(
+    pipe: Pipe, unregistered: Path, tiny_checkpoint: Path
+) -> None:
+    shutil.copytree(tiny_checkpoint, unregistered / "my models" / "one")
+    lines = []
+    for task in ("length", "width"):
+        ran = pipe("register", CLASS, "--task", task, "--checkpoint", "my models/one")
+        assert ran.code == 0, ran.err
+        lines.append(next(line for line in ran.err.splitlines() if line.startswith("Load it: ")))
+    assert '"width", ' in lines[1] and '"length", ' not in lines[0]  # of several tasks one has to be named
+    script = HINT.replace("HINT", lines[1].removeprefix("Load it: "))
+    environment = {**os.environ, "HF_HOME": str(unregistered / "home")}
+    environment.pop("PYTHONPATH", None)
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=unregistered, env=environment, capture_output=True, text=True, timeout=200
+    )
+    assert done.returncode == 0, done.stderr
+    assert "tokens" in done.stdout.splitlines()[-1]
 
 
 def test_checkpoint_keeps_what_is_there(pipe: Pipe, project: Path, custom_checkpoint: Path) -> None:

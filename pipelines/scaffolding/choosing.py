@@ -11,9 +11,9 @@ from pipesmith.pipelines.entries import DefaultModel
 from pipesmith.pipelines.errors import ParameterError
 from pipesmith.pipelines.hub import HubAccess
 from pipesmith.pipelines.names import near_miss
-from pipesmith.pipelines.registering import read_default, registry_file, type_of
+from pipesmith.pipelines.registering import read_default, registry_file
 from pipesmith.pipelines.scaffolding.answers import TYPES, Answers, parse_parameter
-from pipesmith.pipelines.scaffolding.model_classes import DEFAULT_OF_TYPE, check_model_class
+from pipesmith.pipelines.scaffolding.model_classes import DEFAULT_OF_TYPE, check_model_class, task_of, type_of_rows
 from pipesmith.pipelines.scaffolding.parents import find_parent
 from pipesmith.pipelines.scaffolding.plan import check_name
 
@@ -77,16 +77,21 @@ def choose(choices: Choices, access: HubAccess) -> Answers:
         raise ParameterError(f"--param {twice} is given twice.", hint="Each parameter has a name of its own.")
     if choices.framework not in ("pt", "both"):
         raise ParameterError(f"--framework {choices.framework} cannot be had.", hint="It is pt or both.")
+    if choices.model_class is not None:
+        check_model_class(choices.model_class)
     parent = None
-    if choices.parent is not None:
-        for option, given in (("--type", choices.type), ("--pair", choices.pair), ("--chunk", choices.chunk)):
-            if given:
-                raise ParameterError(
-                    f"{option} does not go with --from: {choices.parent} decides it.", hint=f"Leave {option} out."
-                )
-        parent, entry = find_parent(choices.parent, project, file.parent)
+    begun_from = choices.parent or task_of(choices.model_class)
+    if begun_from is not None:
+        parent, entry = find_parent(begun_from, project, file.parent)
         models = tuple(str(model) for model in entry.pt_model if isinstance(model, str))
         kind = _TYPES_OF_TASKS.get(entry.task, entry.type)
+        has_type = choices.type is not None and (choices.parent is not None or choices.type != kind)
+        for option, given in (("--type", has_type), ("--pair", choices.pair), ("--chunk", choices.chunk)):
+            if given:
+                what = "--from" if choices.parent else f"--model-class {choices.model_class}"
+                raise ParameterError(
+                    f"{option} does not go with {what}: {begun_from} decides it.", hint=f"Leave {option} out."
+                )
     else:
         kind, models = _kind(choices), ()
     if choices.model_class is not None or not models:
@@ -118,8 +123,7 @@ def _kind(choices: Choices) -> str:
         raise ParameterError(f"--type {choices.type} is no type of a task.", hint=hint)
     if choices.model_class is None:
         return choices.type or "text"
-    check_model_class(choices.model_class)
-    usual = None if choices.model_class == "AutoModel" else type_of(choices.model_class)
+    usual = type_of_rows(choices.model_class)
     if choices.type is not None and usual is not None and usual != choices.type:
         raise ParameterError(
             f"{choices.model_class} is for {usual}, not for {choices.type}.",

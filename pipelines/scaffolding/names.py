@@ -5,10 +5,10 @@ from __future__ import annotations
 import keyword
 import re
 import sys
-import unicodedata
 from collections.abc import Iterable
 
 from pipesmith.pipelines.errors import ScaffoldError
+from pipesmith.pipelines.names import in_kebab_case
 
 _KEBAB = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _LIBRARIES = {"transformers", "torch", "numpy", "pipesmith", "pipelines", "tests", "tensorflow", "pytest"}
@@ -53,9 +53,7 @@ def _reason(task: str, taken: dict[str, str]) -> str:
 
 
 def _hint(task: str, taken: dict[str, str]) -> str:
-    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", task)
-    plain = re.sub("[\u0300-\u036f]", "", unicodedata.normalize("NFKD", words.casefold()))  # without accents
-    near = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:_LONGEST].strip("-")
+    near = in_kebab_case(task)[:_LONGEST].strip("-")
     near = re.sub(r"^(?=[0-9])", "task-", near) or "my-task"
     while _reason(near, taken):
         near = f"my-{near}"

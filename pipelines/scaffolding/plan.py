@@ -101,7 +101,7 @@ def make_plan(answers: Answers) -> Plan:
     wanted = {Path(path): text for path, text in texts.items()}
     base = {folder / "answers.json": answers.to_json(), **{folder / path: text for path, text in wanted.items()}}
     changes = [
-        *_project_changes(root, project),
+        *_project_changes(root, project, answers.pipelines),
         *(_change(root, path, text) for path, text in wanted.items() if not _is_of_another_task(root, path, answers)),
         *(_change(root, path, text, is_edit=True) for path, text in base.items()),
     ]
@@ -138,13 +138,18 @@ def _change(root: Path, path: Path, text: str, *, is_edit: bool = False) -> Chan
     return Change(path, read_source(root / path), text, is_edit)
 
 
-def _project_changes(root: Path, project: Project | None) -> list[Change]:
-    """Make the folder a project, unless it is one."""
+def _project_changes(root: Path, project: Project | None, pipelines: str) -> list[Change]:
+    """Make the folder a project, unless it is one, and let its tests import pipelines that stand under src/."""
     file = root / "pyproject.toml"
     before = read_source(file)
-    if project is not None and before:
+    is_under_source = pipelines.startswith("src/")
+    is_set_up = any(
+        (root / name).is_file() for name in ("pytest.ini", ".pytest.ini", "tox.ini", "setup.cfg", "setup.py")
+    )
+    if project is not None and before and (is_set_up or not is_under_source):
         return []
-    return [Change(Path("pyproject.toml"), before, with_project(before, file), is_edit=True)]
+    text = with_project(before, file, "src" if is_under_source else ".")
+    return [Change(Path("pyproject.toml"), before, text, is_edit=True)]
 
 
 def _entry(answers: Answers, root: Path) -> PipelineEntry:

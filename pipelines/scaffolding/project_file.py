@@ -15,17 +15,18 @@ else:
 
 _TABLE = "[tool.pipe]\n"
 _PYTEST = """[tool.pytest.ini_options]
-pythonpath = ["."]
+pythonpath = ["{}"]
 testpaths = ["tests"]
 """
 
 
-def with_project(text: str, file: Path) -> str:
+def with_project(text: str, file: Path, source: str = ".") -> str:
     """Return a pyproject.toml with `[tool.pipe]`, and with pytest's `pythonpath` unless pytest is set up already.
 
     Args:
         text: what stands there, "" for a new file.
         file: where, for messages.
+        source: the folder that tests import the pipelines from.
 
     Raises:
         ProjectError: it does not parse.
@@ -37,7 +38,8 @@ def with_project(text: str, file: Path) -> str:
     added = [] if "pipe" in tool else [_TABLE]
     pytest = tool.get("pytest", {})
     if "ini_options" not in pytest:
-        added.append(_PYTEST)
+        added.append(_PYTEST.format(source))
     elif "pythonpath" not in pytest["ini_options"]:
-        text = re.sub(r"(?m)^\[tool\.pytest\.ini_options\][^\n]*\n?", '\\g<0>pythonpath = ["."]\n', text, count=1)
+        line = f'\\g<0>pythonpath = ["{source}"]\n'
+        text = re.sub(r"(?m)^\[tool\.pytest\.ini_options\][^\n]*\n?", line, text, count=1)
     return "\n".join([text if text.endswith("\n") or not text else f"{text}\n"][: bool(text)] + added)

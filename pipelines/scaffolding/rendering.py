@@ -3,8 +3,8 @@
 A template is given the fields of `Answers`, and: `model_class` (the first one), `model_mapping` and
 `tf_model_mapping` (their names in transformers), `tf_model_class` (None without one), `output` (which of
 templates/outputs/), `parameters` (the template's own ones, then the author's), `at_least_one` (names of those that
-have to be), `has(name, stage)`, `default_of(name)` (source), `base` (the base class), `examples` and
-`call_parameters` (source of the inputs and parameters of the tests, or None).
+have to be), `has(name, stage)`, `default_of(name)` (source), `base` (the base class), and what `examples_of` in
+parents.py gives: the inputs and parameters of the tests.
 The filter `import_block` sorts import lines.
 """
 
@@ -141,7 +141,6 @@ def _context(answers: Answers) -> dict[str, Any]:
     model_class = answers.model_classes[0]
     tf_class = tensorflow_class(model_class)
     mapping = model_mappings()[model_class]
-    examples, call_parameters = examples_of(answers.parent.task) if answers.parent else (None, None)
     return {
         **{name: getattr(answers, name) for name in ("task", "type", "model_classes", "pair", "chunk", "framework")},
         **{name: getattr(answers, name) for name in ("parent", "default", "revision", "pipelines")},
@@ -156,8 +155,7 @@ def _context(answers: Answers) -> dict[str, Any]:
         "has": lambda name, stage: any((one.name, one.stage) == (name, stage) for one in parameters),
         "default_of": {one.name: one.literal for one in parameters}.__getitem__,
         "base": "ChunkPipeline" if answers.chunk else "Pipeline",
-        "examples": examples,
-        "call_parameters": call_parameters,
+        **examples_of(answers.parent, model_class),
     }
 
 
@@ -241,7 +239,7 @@ def _section(module: str) -> int:
         return 3
     if top in sys.stdlib_module_names:
         return 0
-    return 1 if top in ("numpy", "torch", "transformers", "PIL", "pipesmith") else 2
+    return 1 if top in ("numpy", "torch", "transformers", "PIL", "pipesmith", "pytest") else 2
 
 
 def tidied(text: str) -> str:
