@@ -58,7 +58,7 @@ def test_nothing_takes_the_suite_down(tmp_path: Path) -> None:
     assert "SIGSEGV" in found["dies"]["runs"].reason
     assert "needs the network" in found["asks"]["runs"].reason
     assert found["asks"]["runs"].location.endswith("asks.py:13")
-    assert (found["prints"]["prints-nothing"].outcome, found["prints"]["runs"].outcome) == ("warn", "pass")
+    assert (found["prints"]["prints-nothing"].outcome, found["prints"]["runs"].outcome) == ("fail", "pass")
     assert "a word from _forward" in found["prints"]["prints-nothing"].got
     assert found["imports"]["loads"].reason == "while it is loaded it takes longer than 4 s"
     assert "does not parse" in found["syntax"]["loads"].reason

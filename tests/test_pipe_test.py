@@ -137,7 +137,7 @@ def test_a_failure_is_explained(pipe: Pipe, folder: Path) -> None:
     for part in ("expected  text, numbers", "got       a tensor", "Why it matters: ", "How to mend it: "):
         assert part in told
     assert "depends-on-input" in ran.out and "reading A good movie" not in ran.out.replace("got       reading", "")
-    assert "warn faulty.py:FaultyPipeline, prints-nothing" in ran.out
+    assert "FAIL faulty.py:FaultyPipeline, prints-nothing" in ran.out
     assert file.read_text() == FAULTY
 
 

@@ -198,7 +198,7 @@ def _verdict(subject: Subject, name: str, verdicts: Mapping[str, Verdict | None]
 def _printed(subject: Subject, printed: str) -> Verdict | None:
     if not printed.strip():
         return None
-    return warn("the pipeline prints", at=subject.place(), expected="nothing on stdout", got=shown(printed.strip()))
+    return fail("the pipeline prints", at=subject.place(), expected="nothing on stdout", got=shown(printed.strip()))
 
 
 # ---- Examples -----------------------------------------------------------------------------------------------------

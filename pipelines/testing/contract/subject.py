@@ -71,7 +71,11 @@ class Subject:
         if self.signature is None:
             return ""
         own = self.signature.file, self.signature.line
-        places = [self.signature.method_places.get(method, own), own]
+        code = getattr(getattr(type(self.pipe), method, None), "__code__", None)  # `__call__` is no stage
+        written = own
+        if code is not None and Path(code.co_filename) == self.signature.file:
+            written = self.signature.file, code.co_firstlineno
+        places = [self.signature.method_places.get(method, written), own]
         users = [f"{file}:{line}" for file, line in places if "site-packages" not in file.parts]
         return users[0] if users else ""
 
@@ -190,7 +194,7 @@ class Subject:
         given = [_copied(one) for one in (self.inputs if inputs is None else inputs)]
         made: Any = given
         if form == "dataset":
-            made = _dataset(given)
+            made = dataset_of(given)
         elif form == "generator":
             made = (one for one in given)
         return [to_plain(one) for one in self.pipe(made, **self.row_parameters(0), **options)]
@@ -247,7 +251,8 @@ def _copied(value: Any) -> Any:
     return copy.deepcopy(value) if isinstance(value, (dict, list)) else value
 
 
-def _dataset(rows: Sequence[Any]) -> Any:
+def dataset_of(rows: Sequence[Any]) -> Any:
+    """Return a torch Dataset of rows."""
     from torch.utils.data import Dataset
 
     class Rows(Dataset):  # type: ignore[misc]  # torch is imported here only
@@ -265,3 +270,15 @@ def source_file(subject: Subject) -> Path | None:
     if subject.signature is None or "site-packages" in str(subject.signature.file):
         return None
     return subject.signature.file
+
+
+def line_of_call(subject: Subject, *names: str) -> str:
+    """Return file:line where the class's file first calls a function or method of one of these names; "" if nowhere."""
+    file = source_file(subject)
+    calls = [node for node in ast.walk(parse(file)) if isinstance(node, ast.Call)] if file is not None else []
+    found = [
+        node.lineno
+        for node in calls
+        if (node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")) in names
+    ]
+    return f"{file}:{min(found)}" if found else ""

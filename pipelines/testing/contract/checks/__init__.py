@@ -5,6 +5,7 @@ parameters.py    parameters at construction and at call
 outputs.py       what `postprocess` returns
 batches.py       batches, lists, generators, order
 state.py         calls that do not know of each other
+surroundings.py  inputs, and the process around
 models.py        eval mode, devices, precisions
 failures.py      bad rows
 publishing.py    saved, published, the other framework
@@ -21,6 +22,7 @@ from pipesmith.pipelines.testing.contract.checks import (
     parameters,
     publishing,
     state,
+    surroundings,
 )
 
-__all__ = ["batches", "failures", "interface", "models", "outputs", "parameters", "publishing", "state"]
+__all__ = ["batches", "failures", "interface", "models", "outputs", "parameters", "publishing", "state", "surroundings"]

@@ -8,7 +8,7 @@ from typing import Any
 
 from pipesmith.pipelines.testing.contract.comparing import TOLERANCE, difference, same, shown, structure
 from pipesmith.pipelines.testing.contract.results import Verdict, check, fail, not_applicable, warn
-from pipesmith.pipelines.testing.contract.subject import BATCH, Subject
+from pipesmith.pipelines.testing.contract.subject import BATCH, Subject, dataset_of
 from pipesmith.pipelines.user_code import describe
 
 _CANNOT = ("neither a tokenizer nor a feature extractor", "no pad token", "padding side", "takes no dataset", "is_last")
@@ -220,3 +220,39 @@ def empty_list(subject: Subject) -> Verdict | None:
     if found is None or len(list(found)):
         return fail("pipe([]) gives results", at=subject.place("__call__"), expected="[]", got=shown(str(found)))
     return None
+
+
+@check(
+    "heeds-batch-size",
+    why="Which batch size is best depends on machine and rows: one in the class takes that choice from its callers.",
+    hint="Name no batch_size in __call__ and __init__: hand **kwargs on to super() as they came.",
+)
+def heeds_batch_size(subject: Subject) -> Verdict | None:
+    """Give a batch size at call and at construction, and look which one transformers is asked for."""
+    size = BATCH - 1  # a number that nobody writes
+    found = {"__call__": _batch_size_of(subject, subject.pipe, batch_size=size)}
+    with suppress(Exception):  # construction-equals-call looks at what a class's own __init__ refuses
+        found["__init__"] = _batch_size_of(subject, subject.made_with(batch_size=size))
+    for method, got in found.items():
+        if got not in (size, None):
+            return fail(
+                f"batch_size={size} {'at call' if method == '__call__' else 'at construction'} is not heeded",
+                at=subject.place(method),
+                expected=f"batches of {size}",
+                got=f"batches of {got}",
+            )
+    return None
+
+
+def _batch_size_of(subject: Subject, pipe: Any, **options: Any) -> Any:
+    """Return the batch size that a call asks transformers for; None if the class does not ask it."""
+    seen: list[Any] = []
+
+    def get_iterator(inputs: Any, num_workers: int, batch_size: Any, *stages: Any) -> Any:
+        seen.append(batch_size)
+        return iter(())
+
+    pipe.get_iterator = get_iterator
+    with suppress(Exception):  # a class may look at what comes back
+        pipe(dataset_of(list(subject.inputs)), **subject.row_parameters(0), **options)
+    return seen[0] if seen else None

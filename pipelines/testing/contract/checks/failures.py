@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import traceback
+from pathlib import Path
 from typing import Any
 
 from pipesmith.pipelines.testing.contract.comparing import difference, same, shown
-from pipesmith.pipelines.testing.contract.results import Verdict, check, fail, warn
+from pipesmith.pipelines.testing.contract.results import Verdict, check, fail, not_applicable, warn
 from pipesmith.pipelines.testing.contract.subject import BATCH, Subject
+from pipesmith.pipelines.user_code import describe, user_line
 
 
 class _Nothing:
@@ -85,3 +88,47 @@ def _accepted(subject: Subject, accepted: list[tuple[Any, Any, Any]]) -> Verdict
 
 def _named(value: Any) -> str:
     return "an object()" if isinstance(value, _Nothing) else repr(value)
+
+
+@check(
+    "any-text",
+    why="Texts come in every script, with emoji, and empty: what was tried with English alone fails on others.",
+    hint="Index and split no text without asking how long it is, and encode it as UTF-8 or not at all; a text that "
+    "cannot be used is a ValueError that says why.",
+)
+def any_text(subject: Subject) -> Verdict | None:
+    """Run texts of other scripts, and one that is empty; what the tokenizer or the model refuses is theirs."""
+    if subject.is_transformers_own:
+        return not_applicable("the class is one of transformers'")
+    if _with_text(subject.inputs[0], "") is None:
+        return not_applicable("the input is no text")
+    for text in ("Ünïcödé, 漢字 и emoji 🙂", "", " \n"):
+        error = subject.results(subject.rows([_with_text(subject.inputs[0], text)]))[0].error
+        cause = error.__cause__ if error is not None else None
+        place = user_line(cause) if cause is not None else ""
+        if cause is None or not place or not _is_accident(cause, place):
+            continue
+        return (fail if isinstance(cause, UnicodeError) else warn)(
+            f"{'a text of another script' if text.strip() else 'an empty text'} fails: {describe(cause)}",
+            at=place,
+            expected="a result, or a ValueError that says what is wrong with the text",
+            got=f"{describe(cause)} for {text!r}",
+        )
+    return None
+
+
+def _with_text(value: Any, text: str) -> Any:
+    """Return an input with another text in each place of one, None if it has no text; a file's path is none."""
+    if isinstance(value, str):
+        return None if Path(value).is_absolute() or "://" in value else text
+    if isinstance(value, dict):
+        found = {key: _with_text(one, text) for key, one in value.items() if isinstance(one, str)}
+        return {**value, **found} if found and None not in found.values() else None
+    return None
+
+
+def _is_accident(error: BaseException, place: str) -> bool:
+    """Tell whether an exception comes out of the user's own line, which does not raise it on purpose."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    is_on_purpose = (frame.line or "").strip().startswith(("raise", "assert"))
+    return f"{frame.filename}:{frame.lineno}" == place and not is_on_purpose

@@ -135,10 +135,17 @@ def _emitted(subject: Subject) -> list[set[str]]:
 def _reaches_a_stage(subject: Subject, name: str, value: Any) -> bool:
     base = subject.row_parameters(0)
     base.pop(name, None)
-    try:
-        return subject.sanitized(**base, **{name: value}) != subject.sanitized(**base)
-    except Exception:  # arrays compare element by element: then something is there
-        return True
+    # One that only counts beside another: a delimiter, with `is_split_into_words`.
+    switches = [one.name for one in subject.own_parameters if "bool" in one.type.kinds and one.name != name]
+    for beside in ({}, *({switch: True} for switch in switches)):
+        with suppress(Exception):
+            without = subject.sanitized(**{**base, **beside})
+            try:
+                if subject.sanitized(**{**base, **beside, name: value}) != without:
+                    return True
+            except Exception:  # arrays compare element by element; and what is refused beside another is not forgotten
+                return True
+    return False
 
 
 def _unreachable(subject: Subject, emitted: list[set[str]]) -> Verdict | None:

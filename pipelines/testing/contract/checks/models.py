@@ -13,7 +13,7 @@ from pipesmith.pipelines.errors import PipeError
 from pipesmith.pipelines.publishing.closure import import_closure
 from pipesmith.pipelines.source import parse
 from pipesmith.pipelines.testing.contract.results import Verdict, check, fail, not_applicable, warn
-from pipesmith.pipelines.testing.contract.subject import Subject, source_file
+from pipesmith.pipelines.testing.contract.subject import Subject, line_of_call, source_file
 from pipesmith.pipelines.user_code import describe, user_line
 
 _DEVICE = re.compile(r"(cuda|mps|xpu|npu|hpu)(:\d+)?")
@@ -45,17 +45,9 @@ def eval_mode(subject: Subject) -> Verdict | None:
     finally:
         handle.remove()
     for what, got in seen.items():
-        line = _line_of_call(subject, ("train", "enable_grad", "set_grad_enabled"))
+        line = line_of_call(subject, "train", "enable_grad", "set_grad_enabled")
         return fail(what, at=line or subject.place("_forward"), expected="eval mode, no gradients", got=got)
     return None
-
-
-def _line_of_call(subject: Subject, names: tuple[str, ...]) -> str:
-    file = source_file(subject)
-    for node in ast.walk(parse(file)) if file is not None else ():
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in names:
-            return f"{file}:{node.lineno}"
-    return ""
 
 
 @check(
@@ -237,8 +229,8 @@ def no_fixed_dtype(subject: Subject) -> Verdict | None:
             continue
         called = node.func.attr if isinstance(node.func, ast.Attribute) else ""
         given = [word.value for word in node.keywords if word.arg in ("dtype", "torch_dtype")]
-        given += node.args if called == "to" else []
-        names = [ast.unparse(value).removeprefix("torch.").strip("'\"") for value in given]
+        given += node.args if called in ("to", "astype", "type") else []
+        names = [ast.unparse(value).rpartition(".")[2].strip("'\"") for value in given]
         if called in ("half", "bfloat16") or any(name in _LOW for name in names):
             text = ast.unparse(node)
             return fail(

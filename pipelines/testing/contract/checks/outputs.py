@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import ast
 import copy
 import dataclasses
+import json
 import math
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pipesmith.pipelines.plain import to_plain
-from pipesmith.pipelines.testing.contract.comparing import floats_by_path, same, shown
+from pipesmith.pipelines.source import parse
+from pipesmith.pipelines.testing.contract.comparing import TOLERANCE, floats_by_path, same, shown
 from pipesmith.pipelines.testing.contract.examples import is_input_name
-from pipesmith.pipelines.testing.contract.results import Verdict, check, fail, warn
-from pipesmith.pipelines.testing.contract.subject import Subject
+from pipesmith.pipelines.testing.contract.results import Verdict, check, fail, not_applicable, warn
+from pipesmith.pipelines.testing.contract.subject import Subject, source_file
 
 _SEEDS = 4
 _MANY = 8  # floats that are all the same are no accident
@@ -64,9 +68,100 @@ def _not_plain(value: Any, path: str = "") -> Iterator[tuple[str, str, bool]]:
         for place, item in enumerate(value):
             yield from _not_plain(item, f"{path}[{place}]")
     elif isinstance(value, float) and not math.isfinite(value):
-        yield path, f"{value}, for which JSON has no word,", False
+        yield path, f"{value}, for which JSON has no word,", math.isnan(value)
     elif not isinstance(value, (str, int, float, bool)) and value is not None:
         yield path, f"a {kind}", True
+
+
+@check(
+    "labels-of-the-model",
+    why="The names of labels belong to a model: written into the code, they are wrong for every other one.",
+    hint="Read them from self.model.config.id2label, with an int as the key, when a row is postprocessed.",
+)
+def labels_of_the_model(subject: Subject) -> Verdict | None:
+    """Give the labels other names, and look whether results keep the old ones."""
+    if subject.is_transformers_own:
+        return not_applicable("the class is one of transformers'")
+    config = subject.pipe.model.config
+    names = dict(getattr(config, "id2label", None) or {})
+    before = _labels(subject.run())
+    if not names or not before:
+        return not_applicable("no result has labels")
+    config.id2label = {number: f"{name} (renamed)" for number, name in names.items()}
+    config.label2id = {name: number for number, name in config.id2label.items()}
+    try:
+        after = _labels(subject.run(pipe=subject.made_with()))
+    except Exception:  # it asks for a name: then it does read them
+        return None
+    given = json.dumps(to_plain([row.parameters for row in subject.rows()]))  # candidate labels
+    kept = [one for one in after if one in names.values() and json.dumps(one) not in given]
+    written = [one for one in after if not isinstance(one, str) or one in _literals(subject)]
+    if not kept and (after != before or written != after):
+        return None
+    is_made_up = any(re.fullmatch(r"LABEL_\d+", str(one)) for one in kept)  # no checkpoint is meant by these
+    return (fail if is_made_up else warn)(
+        "another name of a label in the model's configuration does not change the results",
+        at=subject.place("postprocess"),
+        expected=f"a name such as {next(iter(config.id2label.values()))!r}",
+        got=repr([*kept, *written][0]),
+    )
+
+
+def _labels(value: Any, is_label: bool = False) -> list[str | int]:
+    """Return what stands in a result under keys that name a label."""
+    if isinstance(value, dict):
+        pairs = [(item, "label" in key or "entity" in key) for key, item in value.items()]
+        return [one for item, is_one in pairs for one in _labels(item, is_one)]
+    if isinstance(value, list):
+        return [one for item in value for one in _labels(item, is_label)]
+    return [value] if is_label and isinstance(value, (str, int)) and not isinstance(value, bool) else []
+
+
+def _literals(subject: Subject) -> set[str]:
+    """Return the texts that are written in the class's file."""
+    file = source_file(subject)
+    nodes = ast.walk(parse(file)) if file is not None else ()
+    return {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+
+
+@check(
+    "top-k",
+    why="top_k=2 promises the two best, best first: code that takes the first result takes the best one.",
+    hint="Sort by score, the highest first, then cut with [:top_k].",
+)
+def top_k(subject: Subject) -> Verdict | None:
+    """Ask for one label and for two, and look how many come and in which order."""
+    if subject.is_transformers_own or "top_k" not in {one.name for one in subject.own_parameters}:
+        return not_applicable("the task has no top_k of its own")
+    one, two = (subject.results(subject.rows(top_k=count)) for count in (1, 2))
+    for first, both in zip(one, two):
+        if first.error is not None or both.error is not None:
+            return None
+        best, found = _scores(first.plain()), _scores(both.plain())
+        if best is None or found is None:
+            return not_applicable("results are no lists of labels and scores")
+        at = subject.place("postprocess")
+        if len(best) > 1 or len(found) > 2 or (found and not best):
+            return fail(
+                "top_k is off by one: top_k=1 and top_k=2 give other numbers of labels",
+                at=at,
+                expected="1 and 2 labels",
+                got=f"{len(best)} and {len(found)}",
+            )
+        if found != sorted(found, reverse=True) or (best and best[0] < max(found) - TOLERANCE):
+            return fail(
+                "labels do not come with the best first", at=at, expected="the highest score first", got=shown(found)
+            )
+    return None
+
+
+def _scores(result: Any) -> list[float] | None:
+    """Return the scores of a list of labels, or of one; None if a result is something else."""
+    rows = result if isinstance(result, list) else [result]
+    if not all(isinstance(row, dict) and set(row) == {"label", "score"} for row in rows):
+        return None
+    scores = [row["score"] for row in rows]
+    return scores if all(isinstance(score, (int, float)) for score in scores) else None
 
 
 @check(

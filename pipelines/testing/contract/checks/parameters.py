@@ -125,11 +125,11 @@ def defaults_stay(subject: Subject) -> Verdict | None:
                 )
     for parameter, value, at_call in _tried(subject):
         made = subject.made_with(**{parameter.name: value})
-        rows = [_without(row, parameter.name) for row in subject.few]
+        rows, again = ([_without(row, parameter.name) for row in subject.few] for _ in range(2))
         stayed = [_with_construction_alone(subject, made, row, parameter.name) for row in rows]
         if not same(at_call, stayed):
             continue  # construction-equals-call says so
-        for expected, got in zip(stayed, subject.run(rows, pipe=made)):
+        for expected, got in zip(stayed, subject.run(again, pipe=made)):
             found = difference(expected, got)
             if found is not None:
                 return report(
@@ -264,8 +264,10 @@ def no_leak(subject: Subject) -> Verdict | None:
     """Call without and with each parameter, and without it again; each in a copy, which no call came before."""
     if not subject.own_parameters:
         return not_applicable(_NO_PARAMETERS)
-    before = in_copy(lambda: subject.run(subject.few))
+    as_ever = in_copy(lambda: subject.run(subject.few))
     for parameter in subject.own_parameters:
+        is_given = any(parameter.name in row.parameters for row in subject.few)  # a second text
+        before = in_copy(partial(_without_it, subject, parameter)) if is_given else as_ever
         for value, after in in_copy(partial(_after_calls_with, subject, parameter)):
             found = difference(before, after)
             if found is not None:
@@ -280,7 +282,13 @@ def no_leak(subject: Subject) -> Verdict | None:
 
 def _after_calls_with(subject: Subject, parameter: Parameter) -> list[tuple[Any, list[Any]]]:
     """Return values of a parameter, each with what four rows give without it after a call with it."""
-    return [(value, subject.run(subject.few)) for _, value, _ in _tried(subject, [parameter])]
+    return [(value, _without_it(subject, parameter)) for _, value, _ in _tried(subject, [parameter])]
+
+
+def _without_it(subject: Subject, parameter: Parameter) -> list[Any]:
+    """Return what four rows give without a parameter; a row that cannot do without it keeps its own, as its error."""
+    rows = [_without(row, parameter.name) for row in subject.few]
+    return [result.plain() if result.error is None else result.error.message for result in subject.results(rows)]
 
 
 @check(

@@ -29,8 +29,7 @@ def save_and_load(subject: Subject) -> Verdict | None:
     """Save it, load it in a fresh process with trust_remote_code, and compare three rows."""
     if subject.fresh is None:
         return not_applicable("no fresh process was started")
-    rows = subject.rows()[:_ROWS]
-    expected = subject.run(rows)
+    expected, rows = subject.run(subject.rows()[:_ROWS]), subject.rows()[:_ROWS]  # a call may spoil its input
     with tempfile.TemporaryDirectory(prefix="pipesmith-saved-") as name:
         folder = Path(name, "checkpoint")
         try:
