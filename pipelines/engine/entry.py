@@ -141,6 +141,8 @@ def dataset_of_one(inputs: Any) -> Any:
             return 1
 
         def __getitem__(self, index: int) -> Any:
+            if index not in (0, -1):
+                raise IndexError(index)  # ends a `for` over it in a class's `__call__`
             return inputs
 
         def __add__(self, other: Any) -> Any:  # a `__call__` that adds to a text: torch would take `other` for rows
