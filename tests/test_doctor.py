@@ -17,7 +17,7 @@ import pytest
 from hub import Hub
 from support import Ran, write
 
-from pipesmith.pipelines import compat
+from pipesmith.pipelines import compat, doctor
 from pipesmith.pipelines.doctor import RULES, mend, scan
 from pipesmith.pipelines.doctor.coverage import ALSO_SEEN, SEEN, TRAPS
 
@@ -91,6 +91,8 @@ CASES: dict[str, tuple[list[str], list[str]]] = {
             "from transformers.modeling_utils import apply_chunking_to_forward\n",
             "from transformers.deepspeed import is_deepspeed_zero3_enabled\n",
             "import transformers.deepspeed\n",
+            "from transformers.utils import is_offline_mode\n",
+            "from transformers.models.bert.tokenization_bert_fast import BertTokenizerFast\n",
         ],
         [
             "from transformers.tokenization_utils_base import TruncationStrategy\n",
@@ -104,8 +106,17 @@ CASES: dict[str, tuple[list[str], list[str]]] = {
             "from transformers import ModelCard\n",
             "from huggingface_hub import Repository\n",
             "import transformers\n\ntransformers.AdamW\n",
+            "import huggingface_hub as hub\n\nhub.Repository('x')\n",
+            "from transformers import HybridCache\n",
+            "from transformers.onnx import OnnxConfig\n",
+            "import transformers.onnx\n",
+            "from transformers.models.bert.modeling_bert import BertSdpaSelfAttention\n",
         ],
-        ["from huggingface_hub import ModelCard\n", "from torch.optim import AdamW\nimport transformers\n"],
+        [
+            "import transformers\n\nOLD = transformers.__version__ < '5'\nif OLD:\n    from transformers import HybridCache\n",
+            "import contextlib\n\nwith contextlib.suppress(ImportError):\n    from transformers import HybridCache\n",
+            "from transformers import DynamicCache\nfrom transformers.models.bert.modeling_bert import BertLayer\n",
+            "from huggingface_hub import ModelCard\n", "from torch.optim import AdamW\nimport transformers\n"],
     ),
     "PS108": (
         [f"{REGISTRY}PIPELINE_REGISTRY.register_pipeline('a', A, tf_model=B)\n"],
@@ -115,7 +126,10 @@ CASES: dict[str, tuple[list[str], list[str]]] = {
         ],
     ),
     "PS109": (
-        [f"{REGISTRY}PIPELINE_REGISTRY.register_pipeline('a', A, default={{'pt': ('u/m', 'r')}})\n"],
+        [
+            f"{REGISTRY}PIPELINE_REGISTRY.register_pipeline('a', A, default={{'pt': ('u/m', 'r')}})\n",
+            f"{REGISTRY}MODELS = dict(pt=('u/m', 'r'))\nPIPELINE_REGISTRY.register_pipeline('a', A, default=MODELS)\n",
+        ],
         [
             f"{REGISTRY}PIPELINE_REGISTRY.register_pipeline('a', A, default={{'model': ('u/m', 'r')}})\n",
             f"{OURS}PIPELINE_REGISTRY.register_pipeline('a', 'a.A', default={{'pt': ('u/m', 'r')}})\n",
@@ -132,8 +146,9 @@ CASES: dict[str, tuple[list[str], list[str]]] = {
         [
             f"{CLASS}    def preprocess(self, text):\n        return self.tokenizer.encode_plus(text)\n",
             "import transformers\n\n\ndef f(tok, rows):\n    return tok.batch_encode_plus(rows)\n",
+            "from transformers import AutoTokenizer\n\nbert = AutoTokenizer.from_pretrained('x')\nbert.encode_plus('a')\n",
         ],
-        ["import transformers\n\n\ndef f(tokenizer, text):\n    return tokenizer(text)\n", "tokenizer.encode_plus('x')\n"],
+        ["import transformers\n\n\ndef f(other, rows):\n    return other.batch_encode_plus(rows)\n", "import transformers\n\n\ndef f(tokenizer, text):\n    return tokenizer(text)\n", "tokenizer.encode_plus('x')\n"],
     ),
     "PS112": (
         [
@@ -146,6 +161,7 @@ CASES: dict[str, tuple[list[str], list[str]]] = {
         [
             f"{CLASS}    def _forward(self, inputs):\n        self.model.config.max_length = 9\n",
             "import transformers\n\n\ndef f(model):\n    return model.config.num_beams\n",
+            "import transformers\n\n\ndef f(model):\n    settings = model.config\n    settings.num_beams = 2\n",
         ],
         [
             "import transformers\n\n\ndef f(model):\n    return model.generation_config.max_length, model.config.hidden_size\n",
@@ -167,7 +183,11 @@ CASES: dict[str, tuple[list[str], list[str]]] = {
         ],
     ),
     "PS116": (
-        [f"{PIPELINE}pipeline('ner', grouped_entities=True)\n", f"{PIPELINE}pipeline('ner', ignore_subwords=X)\n"],
+        [
+            f"{PIPELINE}pipeline('ner', grouped_entities=True)\n",
+            f"{PIPELINE}pipeline('ner', ignore_subwords=X)\n",
+            "import transformers\n\ntransformers.TokenClassificationPipeline(model=m, grouped_entities=True)\n",
+        ],
         [f"{PIPELINE}pipeline('ner', aggregation_strategy='simple')\n", f"{PIPELINE}mine(grouped_entities=True)\n"],
     ),
     "PS117": (
@@ -196,6 +216,20 @@ CASES: dict[str, tuple[list[str], list[str]]] = {
     "PS121": (
         ["from transformers.pipelines import SUPPORTED_TASKS\n\nSUPPORTED_TASKS['fill-mask']['impl']\n"],
         ["from transformers.pipelines import SUPPORTED_TASKS\n\nSUPPORTED_TASKS['fill-mask']['pt']\nX['a']['impl']\n"],
+    ),
+    "PS127": (
+        [f"{CLASS}    def preprocess(self, text):\n        return self.tokenizer.prepare_for_model(text)\n"],
+        [
+            f"{CLASS}    def preprocess(self, text):\n        return self.tokenizer(text), self.prepare_for_model(text)\n",
+            "import transformers\n\n\ndef f(mine):\n    return mine.prepare_for_model(1)\n",
+        ],
+    ),
+    "PS128": (
+        [
+            f"{PIPELINE}pipeline('ner', use_auth_token=True)\n",
+            "from transformers import AutoModel\n\nAutoModel.from_pretrained('x', use_auth_token=TOKEN)\n",
+        ],
+        [f"{PIPELINE}pipeline('ner', token=True)\nload(use_auth_token=True)\n"],
     ),
     "PS126": (
         ["import transformers\n\n\ndef f(tokenizer, chat):\n    return tokenizer.apply_chat_template(chat, return_tensors='pt')\n"],
@@ -227,7 +261,10 @@ CASES: dict[str, tuple[list[str], list[str]]] = {
         ],
     ),
     "PS201": ([f"from . import helper\n{CLASS}    pass\n"], ["from . import helper\nimport transformers\n"]),
-    "PS202": ([f"from .sub.mod import x\n{CLASS}    pass\n"], [f"from .mod import x\n{CLASS}    pass\n"]),
+    "PS202": (
+        [f"from .sub.mod import x\n{CLASS}    pass\n", f"from .sub import x\n{CLASS}    pass\n"],
+        [f"from .mod import x\nfrom .helper import x\n{CLASS}    pass\n", "from .sub import x\nimport transformers\n"],
+    ),
     "PS203": ([f"from ..mod import x\n{CLASS}    pass\n"], [f"from .mod import x\n{CLASS}    pass\n"]),
     "PS204": (
         [f"import helper\n{CLASS}    pass\n", f"from helper import x\n{CLASS}    pass\n"],
@@ -292,7 +329,7 @@ def test_every_rule_about_source_has_a_case() -> None:
 @pytest.mark.parametrize("code", sorted(CASES))
 def test_rule_finds_it_and_does_not_cry_wolf(code: str, folder: Path) -> None:
     bad, good = CASES[code]
-    write(folder, {"package/helper.py": "x = 1\n"})
+    write(folder, {"package/helper.py": "x = 1\n", "package/sub/__init__.py": "x = 1\n"})
     for source in bad:
         ast.parse(source)
         (folder / "package" / "case.py").write_text(source)
@@ -337,6 +374,59 @@ def test_what_a_pipeline_imports_is_published_too(folder: Path) -> None:
         found = [(one.path.name, one.line, one.code) for one in report.findings if one.path]
         assert (found, report.ignored) == (expected, 1)
     assert codes(folder / "package" / "lonely.py") == []
+
+
+def test_from_inside_a_package(pipe: Pipe, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(
+        folder,
+        {
+            "package/__init__.py": "",
+            "package/base.py": f"{CLASS}    pass\n",
+            "package/sub.py": "import numpy\nfrom package.base import Mine\n\n\nclass Sub(Mine):\n"
+            "    def f(self):\n        return self.framework\n",
+        },
+    )
+    monkeypatch.chdir(folder / "package")
+    for place in (".", "sub.py", "../package"):
+        ran = pipe("doctor", place, "--format", "json")
+        found = [(one["file"], one["code"]) for one in json.loads(ran.out)["findings"]]
+        name = str(Path(place) / "sub.py") if place != "sub.py" else place
+        assert found == [(name, "PS204"), (name, "PS101")]
+
+
+ASKING = """
+import ast, json, sys, warnings
+warnings.simplefilter("ignore")
+import transformers
+lacking = []
+for source in json.load(sys.stdin):
+    try:
+        exec(source, {})
+    except ImportError:
+        lacking.append(source)
+print("lacking", json.dumps(lacking))
+"""
+
+
+def test_the_table_of_names_is_true() -> None:
+    table = Path(doctor.__file__).parent / "gone.txt"
+    rows = [line.split() for line in table.read_text().splitlines() if not line.startswith("#")]
+    parts = (
+        "transformers",
+        "transformers.utils",
+        "transformers.pipelines.base",
+        "transformers.modeling_utils",
+        "huggingface_hub",
+    )
+    words = [(module, *word.partition("=")[::2]) for module, *words in rows if module in parts for word in words]
+    names = [f"from {module} import {name}" for module, name, _ in words]
+    homes = [f"from {home} import {name}" for _, name, home in words if home]
+    done = subprocess.run(
+        [sys.executable, "-c", ASKING], input=json.dumps([*names, *homes]), capture_output=True, text=True, check=True
+    )
+    lacking = json.loads(done.stdout.rpartition("lacking ")[2])
+    assert len(names) > 400 and len(homes) > 20
+    assert lacking == (names if compat.needed() else [])
 
 
 def test_no_false_finding_in_transformers_itself(folder: Path) -> None:
@@ -500,6 +590,20 @@ MENDS = {
     "chat": (
         "import transformers\n\n\ndef f(tokenizer, chat):\n    tokenizer.apply_chat_template(chat)\n",
         "import transformers\n\n\ndef f(tokenizer, chat):\n    tokenizer.apply_chat_template(chat, return_dict=False)\n",
+    ),
+    "written out": (
+        "import transformers\n\ntransformers.ViTFeatureExtractor()\ntransformers.AutoModelForVision2Seq\n",
+        "import transformers\n\ntransformers.ViTImageProcessor()\n"
+        'getattr(transformers, "AutoModelForVision2Seq", transformers.AutoModelForImageTextToText)\n',
+    ),
+    "by the table": (
+        "from transformers.utils import is_offline_mode, logging\n\nis_offline_mode()\nlogging\n",
+        "from transformers.utils import logging\nfrom transformers.utils.hub import is_offline_mode\n\n"
+        "is_offline_mode()\nlogging\n",
+    ),
+    "token": (
+        f"{PIPELINE}pipeline('ner', use_auth_token='x')\n",
+        f"{PIPELINE}pipeline('ner', token='x')\n",
     ),
     "feature extractors": (
         "from transformers import ViTFeatureExtractor\n\nViTFeatureExtractor()\n",

@@ -54,7 +54,7 @@ SEEN: dict[int, Row] = {
     15: Row("grouped_entities, ignore_subwords", ("grouped_entities",), ("PS116",)),
     16: Row("model.hf_device_map of one device", ("hf_device_map",), ("PS117",)),
     17: Row("huggingface_hub.Repository", ("Repository",), ("PS107",)),
-    18: Row("internals of models, configs and processors", (), ("PS119", "PS121")),
+    18: Row("internals of models, configs and processors", (), ("PS119", "PS121", "PS127")),
 }
 # Older than 5, and what else real code does, where a finding helps. The rest is met when a pipeline runs: results that
 # are not JSON, inputs that are no texts, empty lists.
@@ -66,6 +66,7 @@ ALSO_SEEN: tuple[Row, ...] = (
 )
 TRAPS: tuple[Row, ...] = (
     Row("from_pt=, from_tf=", (), ("PS120",)),
+    Row("use_auth_token=", (), ("PS128",)),
     Row("apply_chat_template returns a dict", (), ("PS126",)),
     Row('SUPPORTED_TASKS[...]["impl"] is a dotted name', (), ("PS121",)),
     Row("safe_serialization=", ("safe_serialization=",), ("PS122",)),

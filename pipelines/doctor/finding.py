@@ -7,6 +7,7 @@ edit, and `--fix` makes it. Any other mend is proposed in words.
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -115,18 +116,31 @@ class Rule:
 
 
 RULES: dict[str, Rule] = {}
+_BESIDE_RULES = (b"register_pipeline", b"post_init", b"all_tied_weights_keys")  # what rules ask for besides
+LOOKED_FOR: dict[bytes, bytes] = {}  # words that mean something only with another text in the same statement
 
 
 def rule(
-    code: str, name: str, why: str, mend: str, *, words: Iterable[str] = (), safe: bool = False
+    code: str, name: str, why: str, mend: str, *, words: Iterable[str] = (), beside: str = "", safe: bool = False
 ) -> Callable[[Check], Check]:
-    """Enter a function into the table of rules; the arguments are those of `Rule`."""
+    """Enter a function into the table of rules; the arguments are those of `Rule`.
+
+    Statements with one of the words are looked at; with `beside`, those with that text, if the file has such a word.
+    """
 
     def enter(check: Check) -> Check:
         RULES[code] = Rule(code, name, why, mend, safe, check, frozenset(word.encode() for word in words))
+        if beside:
+            LOOKED_FOR.update(dict.fromkeys(RULES[code].words, beside.encode()))
         return check
 
     return enter
+
+
+@functools.cache
+def words_of_rules() -> frozenset[bytes]:
+    """Return the words of all rules; asked for when all are entered."""
+    return frozenset(_BESIDE_RULES).union(*(row.words for row in RULES.values()))
 
 
 def add_rule(code: str, name: str, why: str, mend: str) -> Rule:

@@ -10,19 +10,18 @@ import json
 import os
 import re
 import warnings
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pipesmith.pipelines.doctor import rules as _rules  # noqa: F401  # enters the rules into the table
-from pipesmith.pipelines.doctor.finding import RULES, Finding, Rule, found
+from pipesmith.pipelines.doctor.finding import RULES, Finding, found, words_of_rules
 from pipesmith.pipelines.doctor.rules.publishing import PUBLISHING, imported_files
-from pipesmith.pipelines.doctor.source_file import SourceFile, decoded, forget, read_already
+from pipesmith.pipelines.doctor.source_file import OwnImports, SourceFile, decoded, forget, read_already
 from pipesmith.pipelines.source import syntax_sentence
 
-_LONG = 10_000  # bytes
 _SKIPPED = {"__pycache__", "node_modules", "site-packages"}
 _IGNORE = re.compile(r"#\s*pipe:\s*ignore\b(?:\[([^\]]*)\])?[ \t]*(.*)")
 _REASON = re.compile(r"(because\b|[-:,])?\s*(\S.*)?", re.IGNORECASE)
@@ -73,13 +72,13 @@ def scan(path: Path, *, follow: bool = False) -> Report:
     registrations: list[_Registration] = []
     subclasses: list[_Subclass] = []
     ignores: dict[str, dict[int, set[str]]] = {}
-    published: set[str] = set()
-    imported: list[str] = []
+    read: dict[str, _Held] = {}  # what counts of a file if it is published
+    published: list[str] = []
     forget()
     with _quick():
-        for place in _files(path, report, follow=follow):
+        for place, where in _files(path, report, follow=follow):
             report.files += 1
-            source, findings = _read(place)
+            source, findings = _read(place, where)
             report.findings += findings
             if source is None:
                 continue
@@ -88,31 +87,56 @@ def scan(path: Path, *, follow: bool = False) -> Report:
                 registrations += _registrations(source)
                 if source.classes:
                     subclasses += _subclasses(source)
-                if source.pipelines:
-                    published.add(place)
-                    imported += imported_files(source)
-                source.release()
+            held = _hold(source)
+            if source.pipelines:
+                published += imported_files(source.path, held.imports)
+                read[where] = _NOTHING
+            else:
+                read[where] = held
             _read_comments(source, report, ignores)
-        while imported:
-            place = imported.pop()
-            if place in published or (os.path.islink(place) and not follow):  # noqa: PTH114  # no Path for each
-                continue
-            published.add(place)
-            source, findings = _read(place)
-            report.findings += findings
-            if source is not None:
-                source = SourceFile(place, source.data, source.tree, published=True)
-                report.findings += _check(source, PUBLISHING)
-                imported += imported_files(source)
+            source.release()
+            del source  # its memory is for the next one's tree
+        while published:
+            where = published.pop()
+            if where not in read:
+                read[where] = _NOTHING
+                if not follow and os.path.islink(where):  # noqa: PTH114  # no Path for each
+                    continue
+                source, findings = _read(where if path.is_absolute() else os.path.relpath(where), where)
+                report.findings += findings
+                if source is None:
+                    continue
+                read[where] = _hold(source)
                 _read_comments(source, report, ignores)
+            report.findings += read[where].findings
+            published += imported_files(Path(where), read[where].imports)
+            read[where] = _NOTHING
     report.findings += _between_files(registrations, subclasses)
     report.findings += _checkpoints(path)
     kept = [one for one in report.findings if not _is_ignored(one, ignores)] if ignores else report.findings
     report.ignored = len(report.findings) - len(kept)
-    report.findings = sorted(
-        dict.fromkeys(kept), key=lambda one: (one.place or "", one.cell or 0, one.line, one.column, one.code)
-    )
+    by_place = {(one.place or "", one.cell or 0, one.line, one.column, one.code, one.why): one for one in kept}
+    report.findings = [by_place[key] for key in sorted(by_place)]
     return report
+
+
+class _Held(NamedTuple):
+    """What counts of a file only if a pipeline imports it, which is known when all are read."""
+
+    findings: list[Finding]
+    imports: OwnImports
+
+
+_NOTHING = _Held([], [])
+
+
+def _hold(source: SourceFile) -> _Held:
+    if not source.own_imports:
+        return _NOTHING
+    if source.pipelines:  # its findings are known
+        return _Held([], source.own_imports)
+    source.published = True
+    return _Held(_check(source, PUBLISHING), source.own_imports)
 
 
 @contextmanager
@@ -132,37 +156,42 @@ def _quick() -> Iterator[None]:
 # ---- Which files ------------------------------------------------------------------------------------------------
 
 
-def _files(path: Path, report: Report, *, follow: bool) -> Iterator[str]:
-    """Yield the files to read, in order."""
+def _files(path: Path, report: Report, *, follow: bool) -> Iterator[tuple[str, str]]:
+    """Yield the files to read, in order: their paths as they are shown, and absolute ones."""
+    root = os.path.abspath(path)  # noqa: PTH100  # not resolved: a link's own folder counts
     if not path.is_dir():
-        yield str(path)
+        yield str(path), root
         return
-    waiting = ["" if path == Path() else str(path)]
+    waiting = [("" if path == Path() else str(path), root)]
     while waiting:
-        folder = waiting.pop()
+        folder, absolute = waiting.pop()
         try:
             entries = sorted(os.scandir(folder or "."), key=lambda entry: entry.name)
         except OSError:
             continue
+        start = folder + os.sep if folder and folder != os.sep else folder
+        absolute_start = absolute.rstrip(os.sep) + os.sep
         below = []
         for entry in entries:
-            place = f"{folder}{os.sep if folder and folder != os.sep else ''}{entry.name}"
-            is_source = entry.name.endswith((".py", ".ipynb"))
+            name = entry.name
+            place = start + name
+            is_source = name.endswith((".py", ".ipynb"))
             if entry.is_symlink() and not (follow and is_source):
                 report.links += is_source or entry.is_dir()
             elif entry.is_dir(follow_symlinks=False):
-                hidden = entry.name.startswith(".") or entry.name in _SKIPPED
+                hidden = name.startswith(".") or name in _SKIPPED
                 if not hidden and not os.path.exists(f"{place}/pyvenv.cfg"):  # noqa: PTH110  # quick
-                    below.append(place)
+                    below.append((place, absolute_start + name))
             elif is_source and entry.is_file():
-                yield place
+                yield place, absolute_start + name
         waiting += reversed(below)
 
 
-def _read(place: str) -> tuple[SourceFile | None, list[Finding]]:
+def _read(place: str, where: str) -> tuple[SourceFile | None, list[Finding]]:
     """Parse a file; say why where it does not."""
-    known = read_already(place)
+    known = read_already(where)
     if known is not None:
+        known.place = place
         return known, []
     try:
         with io.FileIO(place) as stream:
@@ -170,9 +199,9 @@ def _read(place: str) -> tuple[SourceFile | None, list[Finding]]:
     except OSError as error:
         return None, [found("PS001", Path(place), message=f"The file cannot be read: {error.strerror}.")]
     if place.endswith(".ipynb"):
-        return _read_notebook(Path(place), data)
+        return _read_notebook(Path(place), where, data)
     try:
-        return SourceFile(place, data, ast.parse(data)), []
+        return SourceFile(place, where, data, ast.parse(data)), []
     except (SyntaxError, ValueError) as error:
         path = Path(place)
         line, column = (getattr(error, name, None) or 1 for name in ("lineno", "offset"))
@@ -195,7 +224,7 @@ class Notebook(SourceFile):
     cells: tuple[_Cell, ...] = ()
 
 
-def _read_notebook(path: Path, data: bytes) -> tuple[SourceFile | None, list[Finding]]:
+def _read_notebook(path: Path, where: str, data: bytes) -> tuple[SourceFile | None, list[Finding]]:
     try:
         content = json.loads(data)
         code = [cell for cell in content["cells"] if cell.get("cell_type") == "code"]
@@ -217,7 +246,7 @@ def _read_notebook(path: Path, data: bytes) -> tuple[SourceFile | None, list[Fin
         cells.append(_Cell(number, len(joined) + 1, len(lines)))
         joined += lines
     source = "\n".join(joined).encode(errors="replace")
-    notebook = Notebook(str(path), source, ast.parse(source))
+    notebook = Notebook(str(path), where, source, ast.parse(source))
     notebook.cells = tuple(cells)
     return notebook, findings
 
@@ -234,21 +263,27 @@ def _without_magic(text: str) -> str:
 
 
 @functools.cache
-def _rows() -> tuple[tuple[Rule, ...], frozenset[bytes]]:
-    """Return the rules about one file's source, and the words of those that are about some words."""
-    rows = tuple(row for row in RULES.values() if row.check is not None)
-    return rows, frozenset().union(*(row.words for row in rows))
+def _rows() -> tuple[frozenset[str], dict[bytes, frozenset[str]]]:
+    """Return the codes of the rules that any file may be about, and those of the others by their words."""
+    always = frozenset(row.code for row in RULES.values() if row.check is not None and not row.words)
+    always -= set(PUBLISHING)
+    by_word = {
+        word: frozenset(row.code for row in RULES.values() if row.check is not None and word in row.words)
+        for word in words_of_rules()
+    }
+    return always, by_word
 
 
-def _check(source: SourceFile, codes: Container[str] | None = None) -> list[Finding]:
+def _check(source: SourceFile, codes: Iterable[str] | None = None) -> list[Finding]:
     """Return what the rules find in a file; `codes` are those of the rules that count, all by default."""
     findings = []
-    rows, all_words = _rows()
-    # To find the words of a long file takes longer than the rules do.
-    words = all_words.intersection(source.words) if len(source.data) < _LONG else all_words
-    for row in rows:
-        if (row.words and row.words.isdisjoint(words)) or (codes is not None and row.code not in codes):
-            continue
+    if codes is None:
+        always, by_word = _rows()
+        codes = always.union(*[by_word[word] for word in source.words])
+        if source.own_imports and source.pipelines:
+            codes = codes.union(PUBLISHING)
+    for code in codes:
+        row = RULES[code]
         assert row.check is not None
         for one in row.check(source):
             line, column, cell = _position(source, one.node)
@@ -267,7 +302,7 @@ def _place(source: SourceFile, node: Any) -> Finding:
 def _position(source: SourceFile, node: Any) -> tuple[int, int, int | None]:
     """Return line, column and, in a notebook, the cell of a node."""
     line, column = node.lineno, source.column(node.lineno, node.col_offset) + 1
-    if isinstance(source, Notebook):
+    if source.__class__ is Notebook:
         cell = next(one for one in reversed(source.cells) if one.first <= line)
         return line - cell.first + 1, column, cell.number
     return line, column, None
@@ -299,7 +334,7 @@ def _read_comments(source: SourceFile, report: Report, ignores: dict[str, dict[i
         place = _place(source, node)
         silenced[_key(place)] = codes
         if what is not None:
-            complaint = found("PS002", source.path, what=what)
+            complaint = found("PS002", Path(source.place), what=what)
             report.findings.append(complaint._replace(line=place.line, column=place.column, cell=place.cell))
 
 
@@ -334,7 +369,7 @@ def _subclasses(source: SourceFile) -> Iterator[_Subclass]:
 
 
 def _class_key(source: SourceFile, cls: ast.ClassDef) -> str:
-    return f"{os.path.realpath(source.place)}:{cls.name}"
+    return f"{source.where}:{cls.name}"
 
 
 def _between_files(registrations: Iterable[_Registration], subclasses: Iterable[_Subclass]) -> Iterator[Finding]:

@@ -16,6 +16,19 @@ _REMOVED_NAMES = ({*REMOVED_TASKS.values()} | {"vqa"}) - {"image-to-text"}  # th
 _PIPELINE = ("transformers.pipeline", "transformers.pipelines.pipeline")
 
 
+_TOKENIZER_METHODS = {
+    "all_special_tokens_extended",
+    "as_target_tokenizer",
+    "build_inputs_with_special_tokens",
+    "create_token_type_ids_from_sequences",
+    "prepare_for_model",
+    "prepare_seq2seq_batch",
+    "sanitize_special_tokens",
+    "special_tokens_map_extended",
+    "truncate_sequences",
+}
+
+
 def _drop(file: SourceFile, call: ast.Call, name: str) -> ChangeArguments:
     return ChangeArguments(file.span(call), ((name, None),))
 
@@ -81,15 +94,25 @@ def tf_model_argument(file: SourceFile) -> Iterator[Hit]:
 def default_by_framework(file: SourceFile) -> Iterator[Hit]:
     """`default={"pt": ...}` for transformers' registry."""
     for call, keyword, scope in file.keywords.get("default", ()):
-        if not scope.guarded and is_transformers_registry(file, call) and _by_framework(keyword.value):
+        if not scope.guarded and is_transformers_registry(file, call) and _by_framework(file, keyword.value):
             yield hit(keyword)
 
 
-def _by_framework(node: ast.expr) -> bool:
+def _by_framework(file: SourceFile, node: ast.expr) -> bool:
+    node = file.constant(node)
+    if isinstance(node, ast.Call):
+        return (
+            isinstance(node.func, ast.Name)
+            and node.func.id == "dict"
+            and any(
+                keyword.arg in ("pt", "tf") or (keyword.arg == "model" and _by_framework(file, keyword.value))
+                for keyword in node.keywords
+            )
+        )
     if not isinstance(node, ast.Dict):
         return False
     for key, value in zip(node.keys, node.values):
-        if _is_constant(key, "pt", "tf") or (_is_constant(key, "model") and _by_framework(value)):
+        if _is_constant(key, "pt", "tf") or (_is_constant(key, "model") and _by_framework(file, value)):
             return True
     return False
 
@@ -142,13 +165,20 @@ def encode_plus(file: SourceFile) -> Iterator[Hit]:
             if not isinstance(call.func, ast.Attribute) or scope.guarded:
                 continue
             receiver = call.func.value
-            if (
-                not isinstance(receiver, ast.Call)
-                and _speaks_of_tokenizer(receiver)
-                and file.is_about_transformers(scope)
-            ):
+            if _is_tokenizer(file, receiver) and file.is_about_transformers(scope):
                 edit = Unwrap(file.span(call.func)) if _takes_the_same(name, call) else None
                 yield hit(call.func, edit, name=name)
+
+
+def _is_tokenizer(file: SourceFile, node: ast.expr) -> bool:
+    """Tell whether a call of encode_plus is one of a tokenizer, not of a class's own method, nor of another library."""
+    if isinstance(node, ast.Call):
+        return isinstance(node.func, ast.Attribute) and node.func.attr == "from_pretrained"
+    if isinstance(node, ast.Name) and re.search(
+        rb"\b%s\s*=[^=\n]*Tokenizer\w*\.from_pretrained\(" % node.id.encode(), file.data
+    ):
+        return True
+    return _speaks_of_tokenizer(node)
 
 
 def _speaks_of_tokenizer(node: ast.expr) -> bool:
@@ -187,7 +217,8 @@ def grouped_entities(file: SourceFile) -> Iterator[Hit]:
     for name in ("grouped_entities", "ignore_subwords"):
         for call, keyword, scope in file.keywords.get(name, ()):
             of_super = isinstance(call.func, ast.Attribute) and file.is_pipeline(scope.cls) and not scope.guarded
-            if id(call) in calls or (of_super and _is_super(call.func)):
+            of_class = not scope.guarded and _makes_pipeline(file, call)
+            if id(call) in calls or (of_super and _is_super(call.func)) or of_class:
                 yield hit(keyword, _as_strategy(file, call, name), name=name)
 
 
@@ -243,6 +274,43 @@ def chat_template_result(file: SourceFile) -> Iterator[Hit]:
         of_tokenizer = isinstance(call.func, ast.Attribute) and _speaks_of_tokenizer(call.func.value)
         if of_tokenizer and len(call.args) == 1 and file.is_about_transformers(scope):
             yield hit(call, ChangeArguments(file.span(call), added=(("return_dict", "False"),)))
+
+
+@rule(
+    "PS127",
+    "tokenizer-method",
+    "Fast tokenizers of transformers 5, which AutoTokenizer gives, have no {name}.",
+    "Call the tokenizer: tokenizer(text, pair), with text_target= for targets; its all_special_tokens and "
+    f"special_tokens_map are left. Or run with transformers 4: {PIN}",
+    words=_TOKENIZER_METHODS,
+)
+def tokenizer_method(file: SourceFile) -> Iterator[Hit]:
+    """Methods and attributes that a tokenizer had."""
+    for name in sorted(_TOKENIZER_METHODS & file.attributes.keys()):
+        for node, scope in file.attributes[name]:
+            if not scope.guarded and _speaks_of_tokenizer(node.value) and file.is_about_transformers(scope):
+                yield hit(node, name=name)
+
+
+@rule(
+    "PS128",
+    "use-auth-token",
+    "transformers 5 has no use_auth_token: it is ignored, or an error.",
+    "Write token=, which 4.57 takes as well.",
+    safe=True,
+    words=("use_auth_token",),
+)
+def use_auth_token(file: SourceFile) -> Iterator[Hit]:
+    """use_auth_token= for from_pretrained, push_to_hub and pipeline()."""
+    calls = {id(call) for call in pipeline_calls(file)}
+    for call, keyword, scope in file.keywords.get("use_auth_token", ()):
+        of_method = isinstance(call.func, ast.Attribute) and call.func.attr in ("from_pretrained", "push_to_hub")
+        if id(call) in calls or (of_method and not scope.guarded and file.imports_transformers()):
+            edit = None
+            if not {"token", None} & {one.arg for one in call.keywords}:
+                value = ast.get_source_segment("\n".join(file.lines), keyword.value) or ast.unparse(keyword.value)
+                edit = ChangeArguments(file.span(call), (("use_auth_token", ("token", value)),))
+            yield hit(keyword, edit)
 
 
 @rule(

@@ -8,20 +8,22 @@ from collections.abc import Iterator
 from pipesmith.pipelines.compat.gone import PIN, REMOVED_METHODS
 from pipesmith.pipelines.doctor.edits import Replace
 from pipesmith.pipelines.doctor.finding import Hit, hit, rule
-from pipesmith.pipelines.doctor.source_file import Scope, SourceFile
+from pipesmith.pipelines.doctor.source_file import SourceFile
+from pipesmith.pipelines.doctor.walk import Scope
 
 # Parameters of generate() that transformers 4's configs had. Not those that some models declare as their own.
-_GENERATION = (
+_GENERATION = {
     "max_length", "min_length", "do_sample", "early_stopping", "num_beams", "num_beam_groups", "diversity_penalty",
     "temperature", "top_k", "top_p", "typical_p", "repetition_penalty", "length_penalty", "no_repeat_ngram_size",
     "encoder_no_repeat_ngram_size", "bad_words_ids", "num_return_sequences", "max_new_tokens", "min_new_tokens",
-)  # fmt: skip
+}  # fmt: skip
 
 _SPECIAL_TOKENS = {f"additional_special_tokens{end}": f"extra_special_tokens{end}" for end in ("", "_ids")} | {
     f"_{kind}_token": f"{kind}_token" for kind in ("bos", "eos", "unk", "sep", "pad", "cls", "mask")
 }
 # What every config of 4 had.
 _CONFIG_DEFAULTS = {"prefix": "None", "task_specific_params": "None", "torchscript": "False"}
+_CONFIG_DEFAULTS |= {"finetuning_task": "None", "tie_encoder_decoder": "False", "use_bfloat16": "False"}
 
 
 def _own(file: SourceFile, name: str) -> Iterator[tuple[ast.Attribute, Scope]]:
@@ -36,9 +38,11 @@ def _of_model_config(file: SourceFile, name: str) -> Iterator[ast.Attribute]:
     """Yield `model.config.NAME` and `self.model.config.NAME`."""
     for node, scope in file.attributes.get(name, ()):
         config = node.value
-        if not isinstance(config, ast.Attribute) or config.attr != "config" or scope.guarded:
-            continue
-        if _name(config.value) == "model" and file.is_about_transformers(scope):
+        if isinstance(config, ast.Name):
+            is_config = config.id in file.model_configs
+        else:
+            is_config = isinstance(config, ast.Attribute) and config.attr == "config" and _name(config.value) == "model"
+        if is_config and not scope.guarded and file.is_about_transformers(scope):
             yield node
 
 
@@ -109,10 +113,11 @@ def special_token_attribute(file: SourceFile) -> Iterator[Hit]:
     "Use model.generation_config.{name}, or pass it to generate(). 4.57 ignored model.config if the checkpoint has a "
     "generation_config.json of its own, so results may change.",
     words=_GENERATION,
+    beside=".config",
 )
 def generation_in_config(file: SourceFile) -> Iterator[Hit]:
     """model.config.max_length and other parameters of generate()."""
-    for name in _GENERATION:
+    for name in file.attributes.keys() & _GENERATION:
         for node in _of_model_config(file, name):
             yield hit(node, name=name)
 
@@ -124,6 +129,7 @@ def generation_in_config(file: SourceFile) -> Iterator[Hit]:
     "Write {instead}",
     safe=True,
     words=_CONFIG_DEFAULTS,
+    beside=".config",
 )
 def config_default(file: SourceFile) -> Iterator[Hit]:
     """model.config.prefix and others, which every config of 4 had."""

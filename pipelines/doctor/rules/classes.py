@@ -6,7 +6,8 @@ import ast
 from collections.abc import Iterator
 
 from pipesmith.pipelines.doctor.finding import Hit, hit, rule
-from pipesmith.pipelines.doctor.source_file import Function, SourceFile
+from pipesmith.pipelines.doctor.source_file import SourceFile
+from pipesmith.pipelines.doctor.walk import Function
 
 # What transformers' pipeline() gives every class that it makes, on 5.
 _GIVEN = {"self", "model", "tokenizer", "feature_extractor", "image_processor", "video_processor", "processor"}

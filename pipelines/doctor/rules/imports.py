@@ -11,10 +11,12 @@ from pathlib import Path
 from pipesmith.pipelines.compat.gone import PIN, removed_task
 from pipesmith.pipelines.doctor.edits import ChangeImport, Replace
 from pipesmith.pipelines.doctor.finding import Hit, hit, rule
+from pipesmith.pipelines.doctor.gone import gone
 from pipesmith.pipelines.doctor.source_file import SourceFile, has_any
 
 _TENSORFLOW = re.compile(r"(TF|Flax)[A-Z]\w+|(TF|FLAX)_[A-Z0-9_]*MAPPING\w*")
-_TENSORFLOW_STARTS = (b"TF", b"Flax", b"FLAX")
+_TENSORFLOW_MODULE = re.compile(r"(^|[._])(tf|flax|keras)([._]|$)")
+_TENSORFLOW_STARTS = (b"TF", b"Flax", b"FLAX", b"tf_", b"_tf", b"flax", b"keras")
 # Parts of all names of REMOVED_TASKS, as classes and as modules.
 _OF_REMOVED_TASKS = (b"ext2", b"ummarization", b"ranslation", b"uestion", b"mage", b"onversation")
 _AVAILABLE = ("is_tf_available", "is_flax_available")
@@ -58,7 +60,8 @@ MOVED |= {
 _FIRST_PARAMETER = "Take the first parameter's: next(model.parameters()).device, or .dtype."
 _CLASSES_BY_INPUT = "Use AutoModelForCausalLM, AutoModelForSeq2SeqLM or AutoModelForMaskedLM."
 _CARD = "huggingface_hub has a ModelCard of its own, made from text: from huggingface_hub import ModelCard"
-# Names that 5 has nowhere, and what to do instead.
+_GENERATE = "Call generate(), with num_beams=, top_k= and top_p=."
+# Names that 5 has nowhere, and what to do instead; `gone.txt` has the others.
 GONE: dict[tuple[str, str], str] = {
     ("transformers", "ModelCard"): _CARD,
     ("transformers.modelcard", "ModelCard"): _CARD,
@@ -70,6 +73,9 @@ GONE: dict[tuple[str, str], str] = {
     ("transformers.modeling_utils", "find_pruneable_heads_and_indices"): f"Leave pruning out, or run with 4: {PIN}",
     ("transformers.pytorch_utils", "find_pruneable_heads_and_indices"): f"Leave pruning out, or run with 4: {PIN}",
     ("transformers", "AutoModelWithLMHead"): _CLASSES_BY_INPUT,
+    ("transformers", "BeamSearchScorer"): _GENERATE,  # gone in 4.57 already, as the next are
+    ("transformers.generation", "BeamSearchScorer"): _GENERATE,
+    ("transformers", "top_k_top_p_filtering"): _GENERATE,
     ("transformers", "AutoModelForVision2Seq"): "Use AutoModelForImageTextToText, which 4.57 has as well.",
     ("transformers.utils", "TRANSFORMERS_CACHE"): "Use huggingface_hub.constants.HF_HUB_CACHE.",
     ("transformers.utils", "is_safetensors_available"): "Leave the question out: safetensors is always installed.",
@@ -100,6 +106,11 @@ EQUIVALENT: dict[str, str] = {
     "AutoModelForVision2Seq": "from transformers import AutoModelForImageTextToText as {name}",
     "TRANSFORMERS_CACHE": "from huggingface_hub.constants import HF_HUB_CACHE as {name}",
 }
+# The same for names that are written out, transformers.some.name.
+EQUIVALENT_ATTRIBUTE: dict[str, str] = {
+    "is_safetensors_available": 'getattr({owner}, "is_safetensors_available", lambda: True)',
+    "AutoModelForVision2Seq": 'getattr({owner}, "AutoModelForVision2Seq", {owner}.AutoModelForImageTextToText)',
+}
 # What stands for a class that is gone, where code only asks whether something is one, or annotates with it.
 _STAND_IN = """\
 class {name}:
@@ -116,10 +127,10 @@ def _is_used(file: SourceFile, alias: ast.alias, leaving_out: Sequence[ast.expr]
         leaving_out: expressions that do not count.
     """
     name = alias.asname or alias.name
-    if file.words.count(name.encode()) <= 1 + sum(isinstance(one, ast.Name) and one.id == name for one in leaving_out):
+    if file.count(name) <= 1 + sum(isinstance(one, ast.Name) and one.id == name for one in leaving_out):
         return False
     without = {id(one) for node in leaving_out for one in ast.walk(node)}
-    return any(id(use.node) not in without for use in file.uses.get(name, ()))
+    return any(id(use.node) not in without for use in file.uses(name))
 
 
 def _mend_gone(
@@ -138,7 +149,7 @@ def _mend_gone(
     if fallback is None:
         # No PyTorch model leads into functions that use a class of TensorFlow.
         of_tensorflow = _TENSORFLOW.fullmatch(alias.name) is not None
-        uses = file.uses.get(alias.asname or alias.name, ())
+        uses = file.uses(alias.asname or alias.name)
         if not alias.name[0].isupper() or any(use.real and not (of_tensorflow and use.apart) for use in uses):
             return None
         fallback = "{name} = None" if alias.name.isupper() else _STAND_IN
@@ -178,9 +189,15 @@ def tensorflow_name(file: SourceFile) -> Iterator[Hit]:
         return
     leaving = [keyword.value for _, keyword in tf_model_arguments(file)]
     for node, alias, _ in file.library_imports:
-        if (node.module or "").startswith("transformers") and _TENSORFLOW.fullmatch(alias.name):
+        module = node.module or ""
+        if module.startswith("transformers") and (
+            _TENSORFLOW.fullmatch(alias.name) or _TENSORFLOW_MODULE.search(module)
+        ):
             yield hit(alias, _mend_gone(file, node, alias, leaving), name=alias.name)
-    without = {id(one) for node in leaving for one in ast.walk(node)}
+    for alias in file.library_modules:
+        if _TENSORFLOW_MODULE.search(alias.name):
+            yield hit(alias, name=alias.name)
+    without = {id(one) for node in leaving for one in ast.walk(node)} if file.library_attributes else ()
     for attribute, _, name in file.library_attributes:
         if _TENSORFLOW.fullmatch(name) and id(attribute) not in without:
             yield hit(attribute, name=name)
@@ -229,39 +246,75 @@ def removed_pipeline(file: SourceFile) -> Iterator[Hit]:
             yield hit(attribute, name=name, task=task)
 
 
+def _home(module: str, name: str) -> tuple[str, str] | None:
+    """Return where both lines have what a module lost: its module and name there; None if it is not so."""
+    if _has_own_rule(module, name):
+        return None
+    home = MOVED.get((module, name)) or MOVED.get((module, "*"))
+    if home is not None:
+        return home[0], name if home[1] == "*" else home[1]
+    of_table = None if (module, name) in GONE else gone(module, name)
+    return (of_table, name) if of_table else None
+
+
+def _instead(module: str, name: str) -> str | None:
+    """Return what to do about a name that a module lost, and that has no home; None if it is not so."""
+    instead = GONE.get((module, name))
+    if instead is not None or _has_own_rule(module, name) or (module, name) in MOVED or gone(module, name) != "":
+        return instead
+    library = module.partition(".")[0]
+    pin = PIN if library == "transformers" else f'{PIN} "huggingface_hub<1"'
+    return f"Copy it from {_OLD[library]} into a file of your own, or run with that: {pin}"
+
+
+_OLD = {"transformers": "transformers 4.57", "huggingface_hub": "huggingface_hub 0.36"}
+
+
+def _has_own_rule(module: str, name: str) -> bool:
+    if _TENSORFLOW.fullmatch(name) or _TENSORFLOW_MODULE.search(module) or name in _AVAILABLE:
+        return True
+    of_task = removed_task(module) if module.startswith("transformers.pipelines.") else None
+    return (of_task or removed_task(name)) is not None
+
+
 @rule(
     "PS106",
     "moved-import",
     "transformers 5 has no {name} in {module}, and the import fails.",
     "Import it from {home}, where 4.57 has it as well.",
     safe=True,
-    words=({name for _, name in MOVED} - {"*"}) | {"deepspeed"},
 )
 def moved_import(file: SourceFile) -> Iterator[Hit]:
     """Names with a home that both lines know."""
     for node, alias, _ in file.library_imports:
         module = node.module or ""
-        home = MOVED.get((module, alias.name)) or MOVED.get((module, "*"))
+        home = _home(module, alias.name)
         if home is not None:
-            target = (home[0], alias.name if home[1] == "*" else home[1])
-            edit = ChangeImport(file.span(node), alias.name, home=target) if alias.name != "*" else None
-            yield hit(alias, edit, name=alias.name, module=module, home=".".join(target))
-    for statement, scope in file.imports:
-        for alias in statement.names if isinstance(statement, ast.Import) and not scope.guarded else ():
-            if (alias.name, "*") in MOVED:
-                module, _, name = alias.name.rpartition(".")
-                home_module = MOVED[alias.name, "*"][0]
-                line, column, _, _ = file.span(alias)
-                edit_name = Replace((line, column, line, column + len(alias.name)), home_module)
-                yield hit(alias, edit_name, name=name, module=module, home=home_module)
+            edit = ChangeImport(file.span(node), alias.name, home=home) if alias.name != "*" else None
+            yield hit(alias, edit, name=alias.name, module=module, home=".".join(home))
+    for alias in file.library_modules:
+        if (alias.name, "*") in MOVED:
+            module, _, name = alias.name.rpartition(".")
+            home_module = MOVED[alias.name, "*"][0]
+            line, column, _, _ = file.span(alias)
+            edit_name = Replace((line, column, line, column + len(alias.name)), home_module)
+            yield hit(alias, edit_name, name=name, module=module, home=home_module)
     for attribute, module, name in file.library_attributes:
-        home = MOVED.get((module, name))
         whole = MOVED.get((f"{module}.{name}", "*"))
         if whole is not None and module == "transformers":
             instead = ast.unparse(attribute.value) + whole[0].removeprefix(module)
             yield hit(attribute, Replace(file.span(attribute), instead), name=name, module=module, home=whole[0])
-        elif home is not None:
-            yield hit(attribute, name=name, module=module, home=".".join(home))
+            continue
+        home = _home(module, name)
+        if home is not None:
+            yield hit(attribute, _elsewhere(file, attribute, home), name=name, module=module, home=".".join(home))
+
+
+def _elsewhere(file: SourceFile, attribute: ast.Attribute, home: tuple[str, str]) -> Replace | None:
+    """Return the edit for `transformers.old.name`: the whole dotted name, if it starts with the library's."""
+    written = ast.unparse(attribute)
+    top = home[0].partition(".")[0]
+    return Replace(file.span(attribute), ".".join(home)) if written.startswith(f"{top}.") else None
 
 
 @rule(
@@ -270,19 +323,26 @@ def moved_import(file: SourceFile) -> Iterator[Hit]:
     "{library} has no {name} any more, and the import fails.",
     "{instead}",
     safe=True,
-    words={name for _, name in GONE},
 )
 def gone_import(file: SourceFile) -> Iterator[Hit]:
     """Names without a home."""
     for node, alias, _ in file.library_imports:
-        instead = GONE.get((node.module or "", alias.name))
+        module = node.module or ""
+        instead = _instead(module, alias.name)
         if instead is not None:
-            edit = _mend_gone(file, node, alias)
-            yield hit(alias, edit, name=alias.name, instead=instead, library=_library(node.module or ""))
+            edit = _mend_gone(file, node, alias) if alias.name != "*" else None
+            name = alias.name if alias.name != "*" else module
+            yield hit(alias, edit, name=name, instead=instead, library=_library(module))
+    for alias in file.library_modules:
+        instead = _instead(alias.name, "*") if (alias.name, "*") not in MOVED else None
+        if instead is not None:
+            yield hit(alias, name=alias.name, instead=instead, library=_library(alias.name))
     for attribute, module, name in file.library_attributes:
-        instead = GONE.get((module, name))
+        instead = _instead(module, name)
         if instead is not None:
-            yield hit(attribute, name=name, instead=instead, library=_library(module))
+            replaced = EQUIVALENT_ATTRIBUTE.get(name, "").format(owner=ast.unparse(attribute.value))
+            mended = Replace(file.span(attribute), replaced) if replaced else None
+            yield hit(attribute, mended, name=name, instead=instead, library=_library(module))
 
 
 def _library(module: str) -> str:

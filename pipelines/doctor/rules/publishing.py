@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from pathlib import Path
 
 from pipesmith.pipelines.doctor.finding import Hit, add_rule, hit, rule
-from pipesmith.pipelines.doctor.source_file import SourceFile
+from pipesmith.pipelines.doctor.source_file import OwnImports, SourceFile
 from pipesmith.pipelines.source import absolute_module, relative_module
 
 _COPIED = "save_pretrained copies the files that `from .name import ...` names, and finds them by a pattern"
@@ -15,24 +16,35 @@ _COPIED = "save_pretrained copies the files that `from .name import ...` names, 
 PUBLISHING = ("PS201", "PS202", "PS203", "PS204")  # rules about the imports of what is published
 
 
-def _own_imports(file: SourceFile) -> list[tuple[ast.Import | ast.ImportFrom, str]]:
+def _own_imports(file: SourceFile) -> OwnImports:
     """Return what a file that is published imports of the user's own: statements, and the dotted names of modules."""
     return file.own_imports if file.published or file.pipelines else []
 
 
-def imported_files(file: SourceFile) -> Iterator[str]:
-    """Yield the user's own files that a published file imports; packages' `__init__.py` stay at home."""
-    for node, module in _own_imports(file):
-        names = [module]
-        if isinstance(node, ast.ImportFrom):
-            names += [f"{module}.{alias.name}".lstrip(".") for alias in node.names]
-        for name in names:
-            if isinstance(node, ast.ImportFrom) and node.level:
-                found = relative_module(file.path, node.level, name)
-            else:
-                found = absolute_module(name, file.path)[0]
-            if found is not None and found.name != "__init__.py":
-                yield str(found)
+def imported_files(path: Path, imports: OwnImports) -> Iterator[str]:
+    """Yield the user's own files that a published file imports; packages' `__init__.py` stay at home.
+
+    Args:
+        path: where the file lies.
+        imports: those of the user's own files in it.
+    """
+    for node, module in imports:
+        found = _located(path, node, module)
+        if found is None or found.name == "__init__.py":
+            several = [f"{module}.{alias.name}".lstrip(".") for alias in node.names]
+            yield from (
+                str(one)
+                for one in (_located(path, node, name) for name in several if isinstance(node, ast.ImportFrom))
+                if one is not None and one.name != "__init__.py"
+            )
+        else:
+            yield str(found)
+
+
+def _located(path: Path, node: ast.Import | ast.ImportFrom, module: str) -> Path | None:
+    if isinstance(node, ast.ImportFrom) and node.level:
+        return relative_module(path, node.level, module)
+    return absolute_module(module, path)[0]
 
 
 @rule(
@@ -55,10 +67,12 @@ def module_import(file: SourceFile) -> Iterator[Hit]:
     "Move the file beside this one, and import it from there.",
 )
 def nested_import(file: SourceFile) -> Iterator[Hit]:
-    """`from .sub.mod import x`."""
-    for node, _ in _own_imports(file):
-        if isinstance(node, ast.ImportFrom) and node.level == 1 and "." in (node.module or ""):
-            yield hit(node, module=node.module or "")
+    """`from .sub.mod import x`, and `from .sub import x` of a folder."""
+    for node, module in _own_imports(file):
+        if isinstance(node, ast.ImportFrom) and node.level == 1 and module:
+            found = _located(file.path, node, module)
+            if "." in module or (found is not None and found.name == "__init__.py"):
+                yield hit(node, module=module)
 
 
 @rule(
