@@ -19,16 +19,11 @@ from pipesmith.pipelines.errors import ParameterError, PipelineLoadError
 _INSTALL = "pip install 'pipesmith[tf]'"
 
 
-def prepare(dtype: Any, compiled: bool) -> None:
-    """Let transformers see TensorFlow, before it is imported.
-
-    Args:
-        dtype: what the user asked for.
-        compiled: whether torch.compile was asked for.
+def require() -> None:
+    """Refuse `--framework tf` where it cannot be had.
 
     Raises:
-        PipelineLoadError: transformers 5 is installed, TensorFlow is not, or transformers is imported without it.
-        ParameterError: an option that is PyTorch's.
+        PipelineLoadError: transformers 5 is installed, or TensorFlow is not.
     """
     if compat.needed():
         raise PipelineLoadError(
@@ -38,6 +33,20 @@ def prepare(dtype: Any, compiled: bool) -> None:
         )
     if importlib.util.find_spec("tensorflow") is None or importlib.util.find_spec("tf_keras") is None:
         raise PipelineLoadError("--framework tf needs tensorflow and tf-keras.", hint=f"Install them: {_INSTALL}")
+
+
+def prepare(dtype: Any, compiled: bool) -> None:
+    """Let transformers see TensorFlow, before it is imported.
+
+    Args:
+        dtype: what the user asked for.
+        compiled: whether torch.compile was asked for.
+
+    Raises:
+        PipelineLoadError: see `require`; or transformers is imported without TensorFlow.
+        ParameterError: an option that is PyTorch's.
+    """
+    require()
     if dtype not in (None, "auto", "float32"):
         raise ParameterError(f"--dtype {dtype} is for PyTorch.", hint="TensorFlow models run in float32: leave it out.")
     if compiled:

@@ -55,9 +55,10 @@ def read(file: Path) -> list[Any]:
 
 @pytest.mark.skipif(not compat.needed(), reason="transformers 4 has TensorFlow models")
 def test_on_5_it_is_refused_with_two_ways_out(pipe: Process, folder: Path) -> None:
-    ran = pipe("run", "pair-classification", "--framework", "tf", *PAIR)
-    assert ran.code == 1 and "transformers 5 has no TensorFlow models" in ran.err
-    assert "Leave it out" in ran.err and "pip install 'pipesmith[tf]'" in ran.err and "Traceback" not in ran.err
+    for line in (["run", "pair-classification", *PAIR], ["test", "pair-classification"]):
+        ran = pipe(*line, "--framework", "tf")
+        assert ran.code == 1 and "transformers 5 has no TensorFlow models" in ran.err
+        assert "Leave it out" in ran.err and "pip install 'pipesmith[tf]'" in ran.err and "Traceback" not in ran.err
 
 
 @needs_tensorflow

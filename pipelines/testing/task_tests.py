@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pipesmith.pipelines import tensorflow
 from pipesmith.pipelines.entries import PipelineEntry
 from pipesmith.pipelines.errors import ContractError, PipeError, TaskNotFoundError
 from pipesmith.pipelines.names import near_miss
@@ -109,6 +110,8 @@ def run_tests(tasks: Sequence[str], project: Project | None, options: TestOption
     Raises:
         PipeError: a name or an option is wrong, or pytest cannot run.
     """
+    if options.framework == "tf":
+        tensorflow.require()
     files = {task: file for task in tasks if (file := test_file(project, task)) is not None}
     targets = [_contract_target(task, project, options) for task in tasks]
     if options.architectures not in (None, "all", "sample"):  # a slip is told before anything runs
