@@ -246,9 +246,9 @@ def _remote_text(remote: Remote, name: str, destination: Destination) -> str | N
         return None
     from huggingface_hub import hf_hub_download
 
-    at = {"revision": remote.head, "repo_type": remote.kind, "token": destination.access.token}
+    kind, token = remote.kind, destination.access.token
     try:
-        file = retried(lambda: hf_hub_download(remote.repo_id, name, **at))
+        file = retried(lambda: hf_hub_download(remote.repo_id, name, revision=remote.head, repo_type=kind, token=token))
     except Exception as error:  # the network's, the Hub's and the file system's errors have no common base
         raise hub_error(error, remote.repo_id, remote.head, destination.access) from error
     return _text(Path(file), f"{name} of {remote.repo_id}")
