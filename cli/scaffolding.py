@@ -16,6 +16,7 @@ from pipesmith.pipelines.scaffolding.answers import TYPES
 from pipesmith.pipelines.scaffolding.choosing import Choices, choose
 from pipesmith.pipelines.scaffolding.model_classes import DEFAULT_OF_TYPE, task_of
 from pipesmith.pipelines.scaffolding.plan import Plan
+from pipesmith.pipelines.scaffolding.rows import typed_row
 
 
 def ask_for_rest(choices: Choices, access: HubAccess) -> Choices:
@@ -113,14 +114,11 @@ def print_next_steps(plan: Plan, *, is_project: bool = True) -> None:
         steps = "".join(f"\n  {command}" for command in commands)
         output.print_text(f"{answers.task} is a task of {plan.root.resolve()}. Next, there:{steps}\n{logic}")
         return
-    example = {"text": '"text"', "audio": "sound.wav", "image": "picture.jpg", "video": "clip.mp4"}.get(
-        answers.type, """'{"image": "picture.jpg", "text": "a cat"}'"""
-    )
     second = ' --second-text "another text"' if answers.pair else ""
     model = "" if answers.default else " --model tiny"
     output.print_text(
         f"{answers.task} is a task of {plan.root}. Next:\n"
-        f"  pipe run {answers.task} {example}{second}{model}\n"
+        f"  pipe run {answers.task} {typed_row(answers.parent, answers.type)}{second}{model}\n"
         "  python -m pytest\n"
         f"{logic}"
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -168,6 +169,19 @@ def test_padding_does_not_change_features(folder: Path, pipe: Callable[..., Ran]
     _make(pipe, ["audio-features"])
     results = check_pipeline("my-audio-features", only=["batched-equals-single"])
     assert [result.outcome for result in results if result.name == "batched-equals-single"] == ["pass"]
+
+
+def test_the_command_that_it_names_at_the_end_runs(folder: Path, pipe: Callable[..., Ran]) -> None:
+    for task, *options in (
+        ("my-zero-shot", "--from", "zero-shot-classification"),
+        ("my-answers", "--model-class", "AutoModelForQuestionAnswering"),
+    ):
+        ran = pipe("new-task", task, *options, "--yes")
+        assert ran.code == 0, ran.err
+        command = shlex.split(ran.out.splitlines()[1])
+        assert command[:3] == ["pipe", "run", task]
+        ran = pipe(*command[1:])
+        assert ran.code == 0 and '"score' in ran.out, ran.err
 
 
 def test_tests_find_pipelines_under_src(folder: Path, pipe: Callable[..., Ran]) -> None:

@@ -5,6 +5,7 @@
     names.py          a task's name
     model_classes.py  the Auto classes of transformers, read from its source
     parents.py        the task that another one starts from
+    rows.py           what a row of that task is, for tests and for the command line
     rendering.py      answers and Jinja templates to the text of files
     plan.py           the files to write: shown, compared with what is there, staged and renamed
     project_file.py   the pyproject.toml that makes a folder a project

@@ -4,7 +4,7 @@ A template is given the fields of `Answers`, and: `model_class` (the first one),
 `tf_model_mapping` (their names in transformers), `tf_model_class` (None without one), `output` (which of
 templates/outputs/), `parameters` (the template's own ones, then the author's), `at_least_one` (names of those that
 have to be), `has(name, stage)`, `default_of(name)` (source), `base` (the base class), and what `examples_of` in
-parents.py gives: the inputs and parameters of the tests.
+rows.py gives: the inputs and parameters of the tests.
 The filter `import_block` sorts import lines.
 """
 
@@ -24,7 +24,8 @@ from typing import TYPE_CHECKING, Any
 from pipesmith.pipelines.errors import ParameterError, ScaffoldError
 from pipesmith.pipelines.scaffolding.answers import Answers, Parameter
 from pipesmith.pipelines.scaffolding.model_classes import model_mappings, output_of, tensorflow_class
-from pipesmith.pipelines.scaffolding.parents import copied_files, examples_of
+from pipesmith.pipelines.scaffolding.parents import copied_files
+from pipesmith.pipelines.scaffolding.rows import examples_of
 
 if TYPE_CHECKING:
     import jinja2
