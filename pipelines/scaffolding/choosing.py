@@ -17,8 +17,9 @@ from pipesmith.pipelines.scaffolding.model_classes import DEFAULT_OF_TYPE, check
 from pipesmith.pipelines.scaffolding.parents import find_parent
 from pipesmith.pipelines.scaffolding.plan import check_name
 
-_TYPES_OF_TASKS = {  # that transformers 5 calls multimodal, by what a row of them is
+_TYPES_OF_TASKS = {  # that transformers calls multimodal, by what a row of them is
     "automatic-speech-recognition": "audio",
+    "feature-extraction": "text",
     "image-segmentation": "image",
     "mask-generation": "image",
     "object-detection": "image",
