@@ -7,6 +7,8 @@ whether their code may run (`trust/`).
 
 from __future__ import annotations
 
+import functools
+import glob
 import hashlib
 import os
 import re
@@ -21,7 +23,7 @@ from pipesmith.pipelines.names import near_miss
 
 Result = TypeVar("Result")
 
-_REPO_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
+_REPO_ID = re.compile(r"[A-Za-z0-9][\w.-]*/\w[\w.-]{0,95}", re.ASCII)
 _WEIGHTS = re.compile(r".*\.(safetensors|bin|h5|msgpack|onnx|pt|pth|ckpt|gguf|ot|tflite|pb|mlmodel|npz|pkl)")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
@@ -81,7 +83,8 @@ class Snapshot:
 
 def is_repo_id(name: str) -> bool:
     """Tell whether a name has the form user/repo."""
-    return _REPO_ID.fullmatch(name) is not None and ".." not in name and not name.endswith((".", "-", ".git"))
+    is_bad = any(part in name for part in ("..", "--")) or name.endswith((".", "-", ".git"))
+    return _REPO_ID.fullmatch(name) is not None and not is_bad
 
 
 def fetch_small_files(
@@ -113,7 +116,7 @@ def fetch_small_files(
     checksums = {sibling.rfilename: _checksum(sibling) for sibling in info.siblings or ()}
     small = [name for name in checksums if not _WEIGHTS.fullmatch(name) and name.endswith(endings)]
     commit = info.sha or revision or "main"
-    folder = _download(repo_id, commit, small, access)
+    folder = download(repo_id, commit, small, access)
     asked = revision if revision and _COMMIT.fullmatch(revision) else commit
     if folder.name != asked:
         raise HubError(
@@ -163,7 +166,7 @@ def fetch_weights(snapshot: Snapshot, access: HubAccess, *, allow_pickle: bool =
             hint="Ask its author for safetensors; if you trust the repository: --allow-pickle",
         )
     if wanted and snapshot.names:
-        _download(snapshot.repo_id, snapshot.commit, wanted, access)
+        download(snapshot.repo_id, snapshot.commit, wanted, access)
     if verify:
         for name in snapshot.names or _files_in(snapshot.folder):
             if (snapshot.folder / name).is_file():
@@ -284,15 +287,46 @@ def _weights_of_one_format(names: Iterable[str]) -> list[str]:
     return wanted or [name for name in top if name in ("tf_model.h5", "flax_model.msgpack")]
 
 
-def _download(repo_id: str, commit: str, names: list[str], access: HubAccess) -> Path:
-    from huggingface_hub import snapshot_download
+def download(repo_id: str, commit: str, names: Iterable[str], access: HubAccess, *, cache: Path | None = None) -> Path:
+    """Fetch files of a commit: small ones together, weights one after the other, each with its progress bar.
 
+    huggingface_hub's own bars for several files are drawn over each other, and over what is said after them.
+
+    Args:
+        repo_id: user/repo.
+        commit: 40 hexadecimal digits.
+        names: the files.
+        access: how the Hub is reached.
+        cache: the folder that is downloaded to; huggingface_hub's own cache if None.
+
+    Returns:
+        The folder of this commit.
+
+    Raises:
+        HubError: a file cannot be fetched.
+    """
+    from huggingface_hub import hf_hub_download, snapshot_download
+    from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+
+    names = list(names)
+    at: dict[str, Any] = {"revision": commit, "cache_dir": cache, "token": access.token}
+    weights = [name for name in names if _WEIGHTS.fullmatch(name)]
+    others = [glob.escape(name) for name in names if name not in weights]
+    has_bars = not are_progress_bars_disabled()
     try:
-        return Path(
-            retried(lambda: snapshot_download(repo_id, revision=commit, allow_patterns=names, token=access.token))
-        )
+        if others or not weights:
+            disable_progress_bars()
+            try:
+                folder = Path(retried(lambda: snapshot_download(repo_id, allow_patterns=others, **at)))
+            finally:
+                if has_bars:
+                    enable_progress_bars()
+        for name in weights:
+            file = retried(functools.partial(hf_hub_download, repo_id, name, **at))
+            folder = Path(file).parents[name.count("/")]
     except Exception as error:  # as above
         raise hub_error(error, repo_id, commit, access) from error
+    return folder
 
 
 def is_passing(error: BaseException) -> bool:

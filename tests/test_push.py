@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import socket
+import struct
 import subprocess
 import sys
 import sysconfig
@@ -469,6 +470,30 @@ def test_damaged_download_is_noticed(commands: Callable[..., list[Ran]], hub: Hu
     damaged, missing = commands(["verify", "alice/tiny"], ["verify", "alice/none"])
     refused(damaged, "model.safetensors", hub.commits("alice/tiny")[0])
     refused(missing, "alice/none")
+
+
+@pytest.mark.both_lines
+def test_on_a_terminal_one_bar_is_drawn_at_a_time(hub: Hub, folder: Path, tiny_checkpoint: Path) -> None:
+    pty, termios, fcntl = (pytest.importorskip(name) for name in ("pty", "termios", "fcntl"))
+    hub.create("alice/tiny", {path.name: path.read_bytes() for path in tiny_checkpoint.iterdir()})
+    terminal, inner = pty.openpty()
+    fcntl.ioctl(inner, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    environment = {**os.environ, **hub.environment(folder / "home")}
+    del environment["HF_HUB_DISABLE_PROGRESS_BARS"]
+    command = [str(Path(sys.executable).with_name("pipe")), "verify", "alice/tiny"]
+    process = subprocess.Popen(command, env=environment, stdin=inner, stdout=inner, stderr=inner)
+    os.close(inner)
+    shown = b""
+    try:
+        while part := os.read(terminal, 1 << 16):
+            shown += part
+    except OSError:  # Linux ends a terminal so
+        pass
+    os.close(terminal)
+    lines = [line.rpartition("\r")[2] for line in shown.decode().rstrip().split("\r\n")]
+    assert process.wait() == 0 and "\x1b" not in shown.decode(), shown
+    assert [bool(re.search(r"\d+%", line)) for line in lines] == [False, True, False, False], lines
+    assert lines[-1].startswith("alice/tiny at commit")
 
 
 # ---- A Space ----------------------------------------------------------------------------------------------------

@@ -43,7 +43,7 @@ def verify(
         access=HubAccess(token),
         notify=output.note,
     )
-    with output.results_stream(), output.status(f"Verifying {repo}"):
+    with output.results_stream():
         found = check(name, revision or None, loading)
     if format is options.ReportFormat.json:
         output.print_json(asdict(found))

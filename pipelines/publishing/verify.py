@@ -14,7 +14,7 @@ from pipesmith.pipelines import trust
 from pipesmith.pipelines.checkpoint import Checkpoint, checkpoint_entry, code_modules, read_checkpoint
 from pipesmith.pipelines.entries import PipelineEntry
 from pipesmith.pipelines.errors import PublishError, UntrustedCodeError
-from pipesmith.pipelines.hub import HubAccess, Snapshot, hub_error, no_repository, retried
+from pipesmith.pipelines.hub import Snapshot, download, no_repository
 from pipesmith.pipelines.publishing.example import EXAMPLES_FILE, Example, read_examples
 from pipesmith.pipelines.publishing.proof import prove
 from pipesmith.pipelines.publishing.remote import checksum, read_remote
@@ -69,7 +69,8 @@ def verify(
     if remote.head is None:
         raise no_repository(repo_id, access)
     with tempfile.TemporaryDirectory(prefix="pipe-verify-") as cache:
-        folder = _download(repo_id, remote.head, Path(cache), access)
+        options.notify(f"Downloading {repo_id} into an empty cache")
+        folder = download(repo_id, remote.head, remote.files, access, cache=Path(cache))
         damaged = [name for name, (_, digest) in remote.files.items() if checksum(folder / name, digest) != digest]
         if damaged:
             raise PublishError(
@@ -83,19 +84,11 @@ def verify(
         code_revision = None if is_own else _require_trust(checkpoint, examples, options)
         code = [file.name for file in folder.glob("*.py")]
         pins = {"revision": remote.head, "code_revision": code_revision}
+        options.notify("Loading it in a fresh process with plain transformers")
         prove(repo_id, examples, **pins, access=access, cache=Path(cache), absent=absent, code=code)
     tasks = tuple(example.task for example in examples)
     compared = tuple(example.task for example in examples if example.has_output)
     return Verified(repo_id, remote.head, len(remote.files), tasks, compared)
-
-
-def _download(repo_id: str, commit: str, cache: Path, access: HubAccess) -> Path:
-    from huggingface_hub import snapshot_download
-
-    try:
-        return Path(retried(lambda: snapshot_download(repo_id, revision=commit, cache_dir=cache, token=access.token)))
-    except Exception as error:  # the network's, the Hub's and the file system's errors have no common base
-        raise hub_error(error, repo_id, commit, access) from error
 
 
 def _require_trust(checkpoint: Checkpoint, examples: Sequence[Example], options: LoadOptions) -> str | None:
