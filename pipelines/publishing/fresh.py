@@ -21,6 +21,8 @@ class Absent(importlib.abc.MetaPathFinder):
 
     def __init__(self, names: list[str]) -> None:
         self.names = names
+        known = importlib.metadata.packages_distributions() if len(names) > 1 else {}
+        self.distributions = {one.casefold() for name in names for one in known.get(name, [])}
 
     def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> None:
         if fullname.partition(".")[0] in self.names:
@@ -28,9 +30,7 @@ class Absent(importlib.abc.MetaPathFinder):
 
     def find_distributions(self, context: Any = None) -> Any:
         """Hide what `importlib.metadata.version` would say of them; this finder is asked first."""
-        known = importlib.metadata.packages_distributions() if context and context.name else {}
-        hidden = [name.casefold() for own in self.names for name in known.get(own, [])]
-        if context and context.name and context.name.casefold() in hidden:
+        if context is not None and context.name and context.name.casefold() in self.distributions:
             raise importlib.metadata.PackageNotFoundError(context.name)
         return iter(())
 
