@@ -331,10 +331,16 @@ def _unknown_flag(token: str, known: Iterable[str], request: TaskRequest | None)
             f"{name} stands before the task, or is no option.",
             hint=f"Write the task first: pipe run TASK {name} ...",
         )
+    argument = name.strip("-").replace("-", "_")
+    if request.signature and argument in {one.name for one in request.signature.init_parameters}:
+        return ParameterError(
+            f"{request.target.entry.task} has no flag {name}: it is an argument of its __init__.",
+            hint=f"Give it with --init {argument}=JSON.",
+        )
     return ParameterError(
         f"{request.target.entry.task} has no flag {name}.",
         hint=near_miss(name, known)
-        or f"`pipe run {request.name} --help` lists them; --set {name.strip('-').replace('-', '_')}=JSON passes what"
+        or f"`pipe run {request.name} --help` lists them; --set {argument}=JSON passes what"
         " no signature shows; -- ends the flags.",
     )
 
@@ -398,8 +404,9 @@ _EXAMPLES = {"text": '"some text"', "image": "photo.png", "audio": "speech.wav",
 def _example(request: TaskRequest, *, typed: bool) -> str:
     """Return a command that can be pasted: it runs as it stands if its input is there."""
     entry, signature = request.target.entry, request.signature
-    takes_json = signature is not None and signature.input is not None and signature.input.takes_json
-    inputs = "'{...}'" if takes_json else _EXAMPLES.get(entry.type, "INPUT")
+    read = signature.input if signature is not None else None
+    keys = "{" + ", ".join(f'"{key}": ...' for key in read.keys) + "}" if read and read.keys else "{...}"
+    inputs = shlex.quote(keys) if read and read.takes_json else _EXAMPLES.get(entry.type, "INPUT")
     if not typed:
         inputs = "--input FILE"
     model = "" if request.target.model else " --model tiny"
@@ -448,4 +455,6 @@ def parameter_row(parameter: Parameter, general: Iterable[str]) -> tuple[str, st
     words = [parameter.doc.rstrip()]
     if parameter.default is not None:
         words.append(f"[default: {parameter.default}]")
+    elif parameter.required:
+        words.append("[required]")
     return left, "  ".join(word for word in words if word)

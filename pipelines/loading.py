@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import importlib
 import pickle
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -412,10 +413,13 @@ def _construct(
     except TypeError as error:
         if "__init__()" not in str(error):
             raise _failed(f"{pipeline_class.__name__} cannot be made", error) from error
-        raise PipelineLoadError(
-            f"{pipeline_class.__name__} cannot be made: {error}.",
-            hint="Give further arguments of its __init__ with --init NAME=JSON.",
-        ) from error
+        refused = re.search(r"unexpected keyword argument '(\w+)'", str(error))
+        hint = "Give further arguments of its __init__ with --init NAME=JSON."
+        if refused and refused[1] not in options.init:
+            hint = (
+                "transformers passes task, device and more: take **kwargs and hand them to super().__init__(**kwargs)."
+            )
+        raise PipelineLoadError(f"{pipeline_class.__name__} cannot be made: {error}.", hint=hint) from error
     except PipeError:
         raise
     except Exception as error:
@@ -475,7 +479,11 @@ def _failed(what: str, error: Exception) -> PipelineLoadError:
     library = missing_library(error)
     if library is not None:
         return PipelineLoadError(f"{what}: it needs {library}.", hint=f"Install it: pip install {library}")
-    return PipelineLoadError(f"{what}: {describe(error)}.{user_frame(error)}", hint=failure_hint(error))
+    frame = user_frame(error)
+    hint = failure_hint(error)
+    if isinstance(error, TypeError) and "from_pretrained(" in frame:
+        hint = "It is handed a loaded model, as by transformers.pipeline: load only if isinstance(model, str)."
+    return PipelineLoadError(f"{what}: {describe(error)}.{frame}", hint=hint)
 
 
 def pipeline(

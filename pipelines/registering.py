@@ -162,6 +162,11 @@ def registry_file(*, user: bool = False) -> tuple[Path, Project | None]:
     here = Path.cwd()
     if any(is_pipesmith(folder) for folder in (here, *here.parents)):
         raise ScaffoldError(f"{here} is pipesmith's own checkout, no project.", hint="cd to your project.")
+    if (here / "pipelines.py").is_file():
+        raise ScaffoldError(
+            f"A folder pipelines here would take the place of {here / 'pipelines.py'} in `import pipelines`.",
+            hint='Say in pyproject.toml where the registry is to lie: [tool.pipe], then pipelines = "tasks".',
+        )
     return here / "pipelines" / "__init__.py", None
 
 

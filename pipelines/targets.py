@@ -157,25 +157,41 @@ def _file_target(path: Path, class_name: str, options: LoadOptions) -> Target:
         class_name = classes[0]
     reference = ClassReference(class_name, path.resolve())
     signature = read_signature(reference)
+    own = _own_entry(reference)
     notes = []
-    models: tuple[ModelClass, ...] = (options.pt_model,) if options.pt_model else ()
-    kind = "text"
+    base = entry_of_transformers_class(signature.transformers_base)
+    models: tuple[ModelClass, ...] = (options.pt_model,) if options.pt_model else own.pt_model if own else ()
+    kind = base.type if base and not options.pt_model else "text"
+    if own and own.type != "multimodal":  # which is also what no type at all means
+        kind = own.type
     if not models:
-        base = entry_of_transformers_class(signature.transformers_base)
-        models, kind = (base.pt_model, base.type) if base else ((_FALLBACK_MODEL,), kind)
+        models = base.pt_model if base else (_FALLBACK_MODEL,)
         notes.append(
             f"{class_name} has no entry: its model is taken for {model_names(models)} (--pt-model names another)."
         )
-    task = options.task or _kebab(class_name)
     entry = PipelineEntry(
-        task,
+        options.task or (own.task if own else _kebab(class_name)),
         reference,
         models,
+        default=own.default if own else None,
         type=kind,
         place=Place(path, signature.line),
         origin="file",
     )
-    return Target(entry, notes=tuple(notes))
+    return Target(entry, beside(entry.default, entry, None), notes=tuple(notes))
+
+
+def _own_entry(reference: ClassReference) -> PipelineEntry | None:
+    """Return what a file itself registers for a class of its own, when it is imported; None if it does not."""
+    from pipesmith.pipelines.declarations import read_declarations, registers_tasks
+
+    assert reference.file is not None
+    if not registers_tasks(reference.file):
+        return None
+    for entry in read_declarations(reference.file, "file").entries:
+        if entry.pipeline_class == reference and entry.holds is not False:
+            return entry
+    return None
 
 
 def entry_of_transformers_class(class_name: str | None) -> PipelineEntry | None:

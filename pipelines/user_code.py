@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import json
 import linecache
 import re
 import sys
@@ -133,7 +134,25 @@ def _never_imported(error: NameError) -> str | None:
 
 def failure_hint(error: BaseException, saved_with: object = None) -> str:
     """Say what helps against a failure of a user's code: the version of transformers that it needs, or a traceback."""
-    return pin_hint(error, saved_with) or "Run again with --verbose for the whole traceback."
+    return pin_hint(error, saved_with) or _left_out(error) or "Run again with --verbose for the whole traceback."
+
+
+def _left_out(error: BaseException) -> str | None:
+    """Say how a model is asked for what it returns only on demand, or how a parameter without a default is given."""
+    name = error.name if isinstance(error, AttributeError) else error.args[0] if isinstance(error, KeyError) else ""
+    output = next((one for one in ("hidden_states", "attentions") if str(name).endswith(one)), None)
+    if output is not None and "postprocess" in {frame.name for frame in traceback.extract_tb(error.__traceback__)}:
+        asked = json.dumps({f"output_{output}": True})
+        return f"Models return {name} only if they are asked to: --model-kwargs '{asked}'"
+    if name == "logits":
+        return "The model has no head that makes logits: name a class that has, --pt-model AutoModelForX."
+    demanded = re.search(
+        r"\.(preprocess|_forward|postprocess)\(\) missing \d+ required .*argument.*: '(\w+)'", str(error)
+    )
+    if isinstance(error, TypeError) and demanded:
+        flag = f"--{demanded[2].replace('_', '-')}"
+        return f"Give {flag} if _sanitize_parameters takes it, or give it a default in {demanded[1]}."
+    return None
 
 
 def describe(error: BaseException) -> str:

@@ -285,6 +285,26 @@ CASES: dict[str, tuple[list[str], list[str]]] = {
         [f"{CLASS}    def __init__(self, model):\n        self.model = model\n"],
         [f"{CLASS}    def __init__(self, **kwargs):\n        Pipeline.__init__(self, **kwargs)\n", f"{CLASS}    pass\n"],
     ),
+    "PS214": (
+        [f"{CLASS}    def __init__(self, model, tokenizer):\n        super().__init__(model, tokenizer)\n"],
+        [
+            f"{CLASS}    def __init__(self, model, **kwargs):\n        super().__init__(model, **kwargs)\n",
+            f"{CLASS}    def __init__(self, model, tokenizer, task=''):\n        super().__init__(model, tokenizer)\n",
+        ],
+    ),
+    "PS215": (
+        [
+            f"{CLASS}    def __init__(self, model, **kwargs):\n"
+            "        super().__init__(model=transformers.AutoModel.from_pretrained(model), **kwargs)\n"
+        ],
+        [
+            f"{CLASS}    def __init__(self, model, other='u/m', **kwargs):\n"
+            "        self.other = transformers.AutoModel.from_pretrained(other)\n"
+            "        super().__init__(model, **kwargs)\n",
+            f"{CLASS}    def __init__(self, model, **kwargs):\n        if isinstance(model, str):\n"
+            "            model = transformers.AutoModel.from_pretrained(model)\n        super().__init__(model, **kwargs)\n",
+        ],
+    ),
     "PS207": (
         [f"{CLASS}    def preprocess(self, x):\n        return self.processor(x), self.processor.tokenizer\n"],
         [
@@ -612,6 +632,11 @@ MENDS = {
     "push": (
         "import transformers\n\n\ndef f(pipe):\n    pipe.push_to_hub('u/m', None, 'message', True)\n",
         "import transformers\n\n\ndef f(pipe):\n    pipe.push_to_hub('u/m', commit_message='message', private=True)\n",
+    ),
+    "f-strings": (
+        f"{CLASS}    def f(self):\n        return f\"{{self.framework}}\", f'{{self.framework}}', f\"\"\"{{self.framework}}\"\"\"\n",
+        f"{CLASS}    def f(self):\n        return f\"{{getattr(self, 'framework', 'pt')}}\", "
+        "f'{getattr(self, \"framework\", \"pt\")}', f\"\"\"{getattr(self, 'framework', 'pt')}\"\"\"\n",
     ),
 }  # fmt: skip
 

@@ -82,6 +82,35 @@ def test_what_is_not_said_comes_from_the_source(pipe: Pipe, unregistered: Path) 
     assert ran.code == 0 and listed(pipe, "heard")["type"] == "audio"
 
 
+def test_what_a_file_registers_itself_is_taken_over(pipe: Pipe, unregistered: Path) -> None:
+    source = f"""{LENGTH_PIPELINE}
+
+from transformers.pipelines import PIPELINE_REGISTRY
+from transformers import AutoModelForMaskedLM
+
+PIPELINE_REGISTRY.register_pipeline("its-length", LengthPipeline, pt_model=AutoModelForMaskedLM, type="text")
+"""
+    write(unregistered, {"mine.py": source})
+    ran = pipe("run", "mine.py", "--model", "tiny", "some words")
+    assert ran.code == 0 and "has no entry" not in ran.err, ran.err
+    ran = pipe("register", "mine.py")
+    assert ran.code == 0 and "has no entry" not in ran.err, ran.err
+    assert listed(pipe, "its-length")["pt_model"] == ["AutoModelForMaskedLM"]
+
+
+def test_pipelines_py_is_not_shadowed(pipe: Pipe, folder: Path) -> None:
+    write(folder, {"pipelines.py": LENGTH_PIPELINE})
+    for command in (["register", "pipelines.py", "--task", "length"], ["new-task", "mine", "--yes"]):
+        ran = pipe(*command)
+        assert ran.code == 1 and "pipelines.py" in ran.err and "[tool.pipe]" in ran.err, ran.err
+        assert not (folder / "pipelines").exists()
+    write(folder, {"pyproject.toml": '[tool.pipe]\npipelines = "tasks"\n'})
+    ran = pipe("register", "pipelines.py", "--task", "length")
+    assert ran.code == 0, ran.err
+    ran = pipe("run", "length", "--model", "tiny", "words")
+    assert ran.code == 0 and ran.rows[0]["length"], ran.err
+
+
 def test_folder_without_a_project_becomes_one(pipe: Pipe, folder: Path) -> None:
     write(folder, {"length.py": LENGTH_PIPELINE})
     ran = pipe("register", "length.py", "--task", "my-task")

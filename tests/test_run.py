@@ -228,6 +228,55 @@ def test_dict_input_is_json(pipe: Pipe, folder: Path) -> None:
     assert bad.code == 1 and "input 1 is not JSON" in bad.err
 
 
+def test_keys_that_preprocess_reads_make_the_input_json(pipe: Pipe, folder: Path) -> None:
+    keys = LENGTH_PIPELINE.replace("self.tokenizer(text,", 'self.tokenizer(text["a"], text.get("b"),')
+    asks = keys.replace(
+        "        return self.tokenizer", "        assert isinstance(text, str)\n        return self.tokenizer"
+    )
+    made = LENGTH_PIPELINE.replace(
+        "return self.tokenizer(text,", "text = {'a': text}; return self.tokenizer(text['a'],"
+    )
+    write(folder, {"mine.py": keys, "asks.py": asks, "made.py": made, "in.jsonl": '{"a": "x", "b": "y z"}\n'})
+    assert """'{"a": ..., "b": ...}'""" in pipe("run", "mine.py", "--help").out
+    assert pipe("run", "mine.py", "--model", "tiny", '{"a": "x"}').code == 0
+    bad = pipe("run", "mine.py", "--model", "tiny", "x")
+    assert bad.code == 1 and "input 1 is not JSON" in bad.err
+    assert pipe("run", "mine.py", "--model", "tiny", "--input", "in.jsonl").rows[0]["result"]
+    assert pipe("run", "made.py", "--model", "tiny", "x").code == 0
+    assert '"some text"' in pipe("run", "asks.py", "--help").out
+
+
+def test_parameter_without_a_default_is_required(pipe: Pipe, folder: Path) -> None:
+    write(folder, {"mine.py": LENGTH_PIPELINE.replace("top_k: int = 1", "*, top_k: int")})
+    assert "[required]" in pipe("run", "mine.py", "--help").out
+    ran = pipe("run", "mine.py", "--model", "tiny", "words")
+    assert ran.code == 1 and "'top_k'" in ran.err and "Hint: Give --top-k" in ran.err, ran.err
+    assert pipe("run", "mine.py", "--model", "tiny", "--top-k", "1", "words").code == 0
+
+
+def test_what_a_model_returns_on_demand_only(pipe: Pipe, folder: Path) -> None:
+    source = LENGTH_PIPELINE.replace('return {"length"', 'outputs.hidden_states[-1]; return {"length"')
+    write(folder, {"mine.py": source.replace('return {"outputs": self.model(**inputs)', "return self.model(**inputs)")})
+    ran = pipe("run", "mine.py", "--model", "tiny", "words")
+    assert ran.code == 1 and """--model-kwargs '{"output_hidden_states": true}'""" in ran.err, ran.err
+    assert "transformers<5" not in ran.err
+
+
+def test_arguments_of_init(pipe: Pipe, folder: Path) -> None:
+    init = "    def __init__(self, model, {}):\n        {}\n        super().__init__(model, {})\n\n    def preprocess"
+    more = init.format("**kwargs", "self.most = kwargs.get('most')", "**kwargs")
+    fixed = init.format("tokenizer", "pass", "tokenizer")
+    loads = init.format("**kwargs", "model = __import__('transformers').AutoModel.from_pretrained(model)", "**kwargs")
+    sources = {"more.py": more, "fixed.py": fixed, "loads.py": loads}
+    write(folder, {name: LENGTH_PIPELINE.replace("    def preprocess", text) for name, text in sources.items()})
+    ran = pipe("run", "more.py", "--model", "tiny", "--most", "3", "words")
+    assert ran.code == 2 and "--init most=JSON" in ran.err, ran.err
+    ran = pipe("run", "fixed.py", "--model", "tiny", "words")
+    assert ran.code == 1 and "**kwargs" in ran.err and "--init" not in ran.err, ran.err
+    ran = pipe("run", "loads.py", "--model", "tiny", "words")
+    assert ran.code == 1 and "isinstance(model, str)" in ran.err, ran.err
+
+
 def test_json_option(pipe: Pipe, folder: Path) -> None:
     write(folder, {"mine.py": LENGTH_PIPELINE.replace("self.tokenizer(text,", 'self.tokenizer(text["a"],')})
     assert pipe("run", "mine.py", "--model", "tiny", "--json", '{"a": "x"}').code == 0

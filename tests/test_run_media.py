@@ -202,6 +202,21 @@ def test_sounds_from_everywhere(pipe: Pipe, folder: Path, server: str) -> None:
     assert pipe(*task, "--input", "in.jsonl").rows == [{"id": 1, "audio": "a.wav", "result": one}]
 
 
+def test_a_subclass_gets_sounds_as_the_task_it_inherits_from(pipe: Pipe, folder: Path) -> None:
+    source = """
+        from transformers import AudioClassificationPipeline
+
+
+        class Sure(AudioClassificationPipeline):
+            def postprocess(self, outputs, **kwargs):
+                return super().postprocess(outputs, **kwargs)[0]
+        """
+    write(folder, {"sure.py": source})
+    Path("a.wav").write_bytes(sound())
+    ran = pipe("run", "sure.py", "--model", "tiny", "a.wav")
+    assert ran.code == 0 and ran.rows[0].keys() == {"label", "score"}, ran.err
+
+
 def test_a_pipeline_of_ones_own_gets_what_there_is(pipe: Pipe, folder: Path, tiny_checkpoint: Path) -> None:
     source = """
         from pipesmith.pipelines import PIPELINE_REGISTRY

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import re
+from collections.abc import Mapping
 from typing import Any, NoReturn
 
 from pipesmith.pipelines.compat.table import needed
@@ -124,7 +125,7 @@ def _lacking(error: BaseException) -> tuple[str, str, str] | None:
     if isinstance(error, AttributeError) and error.name:
         module = getattr(error.obj, "__name__", None) if type(error.obj).__name__ in ("_Facade", "module") else None
         owner = module if module is not None else type(error.obj).__module__
-        library = str(owner).partition(".")[0]
+        library = str(owner).partition(".")[0] if not isinstance(error.obj, Mapping) else ""  # its names are data
         if error.name in REMOVED_METHODS and any(_is_of_transformers(base) for base in type(error.obj).__mro__):
             library = "transformers"
         if library in _LIBRARIES:

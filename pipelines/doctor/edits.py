@@ -38,6 +38,10 @@ class ChangeArguments:
     positional: tuple[tuple[int, str], ...] = ()
     added: tuple[tuple[str, str], ...] = ()
 
+    def texts(self) -> list[str]:
+        """Return the texts of the values that it puts in."""
+        return [new[1] for _, new in self.changes if new is not None] + [value for _, value in self.added]
+
 
 @dataclass(frozen=True)
 class ChangeImport:

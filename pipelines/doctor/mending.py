@@ -114,21 +114,43 @@ def _mender(edits: Sequence[Edit]) -> Any:
     class Mender(cst.CSTTransformer):
         METADATA_DEPENDENCIES = (PositionProvider,)
 
+        def __init__(self) -> None:
+            super().__init__()
+            self._quotes: list[str] = []  # of the f-strings around a node
+
         def _span(self, node: cst.CSTNode) -> tuple[int, int, int, int]:
             place = self.get_metadata(PositionProvider, node)
             return place.start.line, place.start.column, place.end.line, place.end.column
+
+        def visit_FormattedString(self, node: cst.FormattedString) -> None:
+            self._quotes.append(node.quote)
+
+        def leave_FormattedString(
+            self, original_node: cst.FormattedString, updated_node: cst.FormattedString
+        ) -> cst.BaseExpression:
+            self._quotes.pop()
+            return updated_node
+
+        def _is_fit(self, text: str) -> bool:
+            """Tell whether a text may stand here: before Python 3.12 an f-string ends at the first of its quotes."""
+            return not any(quote[0] in text for quote in self._quotes)
 
         def leave_Attribute(self, original_node: cst.Attribute, updated_node: cst.Attribute) -> cst.BaseExpression:
             edit = whole.get(self._span(original_node))
             if edit is None:
                 return updated_node
             if isinstance(edit, Replace):
-                made = cst.parse_expression(edit.text)
+                text = next(filter(self._is_fit, (edit.text, edit.text.replace('"', "'"))), None)
+                if text is None:  # between f-strings of both quotes
+                    return updated_node
+                made = cst.parse_expression(text)
                 return made.with_changes(lpar=updated_node.lpar, rpar=updated_node.rpar)
             return updated_node.value
 
         def leave_Call(self, original_node: cst.Call, updated_node: cst.Call) -> cst.Call:
             for edit in calls.get(self._span(original_node), ()):
+                if not all(map(self._is_fit, edit.texts())):
+                    continue
                 updated_node = _changed_call(updated_node, edit)
             return updated_node
 

@@ -62,8 +62,8 @@ class _Call:
                 raise
             try:
                 result = self._alone(row) if lacks_is_last else self._pipe(row.inputs, **row.parameters)
-            except Exception:
-                raise error from None
+            except Exception as plain:  # of a `__call__` of its own, what a plain call raises is what its author knows
+                raise (error if lacks_is_last else plain) from None
         name = type(self._pipe).__name__
         if lacks_is_last:
             self._notify(f"What {name} returns from a stage cannot be batched (no is_last?): it runs row by row.")

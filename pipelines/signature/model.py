@@ -43,13 +43,15 @@ class InputParameter:
     Args:
         annotation: its source text, or None.
         takes_json: whether it is annotated as a dict or list (also a Mapping, TypedDict, tuple or Sequence), and not
-            as text too.
+            as text too; without an annotation, whether `preprocess` reads keys of it without looking what it is.
+        keys: those that it reads so.
     """
 
     name: str
     annotation: str | None
     takes_json: bool
     doc: str
+    keys: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ from pipesmith.pipelines.signature.conventions import conventional_type
 from pipesmith.pipelines.signature.docstrings import Documented, documented, first_paragraph
 from pipesmith.pipelines.signature.fallback import settle
 from pipesmith.pipelines.signature.generation import TOKENIZER_FIELDS, PassedOn, generation_fields
+from pipesmith.pipelines.signature.keys import read_keys
 from pipesmith.pipelines.signature.model import InputParameter, Parameter, Signature
 from pipesmith.pipelines.signature.names import (
     Definition,
@@ -160,7 +161,14 @@ class _Reader:
             default_value=as_json(default),
             doc=entry.text if entry and entry.text else field.doc if field else "",
             warning=self._warning(given, routes),
+            required=any(map(self._is_demanded, routes)),
         )
+
+    def _is_demanded(self, route: Route) -> bool:
+        """Tell whether a stage has no default for what it only gets if the parameter is given."""
+        stage = self.stages.get(route.stage)
+        argument = stage.argument(route.key) if stage is not None and route.key is not None else None
+        return argument is not None and argument.default is ABSENT and route.by_default is False
 
     def _through_rest(self, found: set[str]) -> Iterator[Parameter]:
         """Yield what a stage names and gets with the var-keyword, though nothing else mentions it."""
@@ -398,12 +406,21 @@ class _Reader:
             return None
         resolver = _resolver(method.file, method.owner)
         entry = self.docs.of(first.arg) or self.docs.of(self._call_input() or first.arg)
+        is_own = method.node is not None and first is not rest and not self._is_prepared(method)
+        keys = read_keys(method.node, first.arg) if is_own and method.node is not None else ()
         return InputParameter(
             name=first.arg,
             annotation=_source(first.annotation),
-            takes_json=is_structured(first.annotation, resolver),
+            takes_json=is_structured(first.annotation, resolver) or (first.annotation is None and bool(keys)),
             doc=entry.text if entry else "",
+            keys=keys,
         )
+
+    def _is_prepared(self, preprocess: Method) -> bool:
+        """Tell whether a `__call__` that knows of `preprocess` stands before it, and may make its dict."""
+        call, owner = self.line.method("__call__"), preprocess.owner
+        has_own_call = call is not None and call.owner is not None and not call.owner.in_transformers
+        return has_own_call or (owner is not None and owner.in_transformers)
 
     def _call_input(self) -> str | None:
         method = self.line.method("__call__")
@@ -486,12 +503,13 @@ def _popped(method: Method, keywords: str | None) -> Iterator[tuple[str, ast.exp
         if (
             isinstance(node, ast.Call)
             and isinstance(node.func, ast.Attribute)
-            and node.func.attr == "pop"
+            and node.func.attr in ("pop", "get")
             and node.args
         ):
             key = constant(node.args[0])
             if isinstance(node.func.value, ast.Name) and node.func.value.id == keywords and isinstance(key, str):
-                yield key, node.args[1] if len(node.args) > 1 else None
+                got = ast.Constant(None) if node.func.attr == "get" else None
+                yield key, node.args[1] if len(node.args) > 1 else got
 
 
 def _resolver(file: Path, owner: ClassSource | None = None) -> Resolve:

@@ -91,6 +91,47 @@ def required_argument(file: SourceFile) -> Iterator[Hit]:
 
 
 @rule(
+    "PS214",
+    "init-takes-no-more",
+    "{name}.__init__ does not take task and the like, which pipeline() passes: the task cannot be loaded by its name.",
+    "Take **kwargs as well, and hand them on: super().__init__(..., **kwargs).",
+    words=("__init__",),
+)
+def init_takes_no_more(file: SourceFile) -> Iterator[Hit]:
+    """A pipeline's `__init__` that neither has `**kwargs` nor names the task."""
+    for cls in file.pipelines:
+        init = method(cls, "__init__")
+        if init is None or init.args.kwarg is not None:
+            continue
+        if all(one.arg != "task" for one in (*init.args.args, *init.args.kwonlyargs)):
+            yield hit(init, name=cls.name)
+
+
+@rule(
+    "PS215",
+    "init-loads-its-model",
+    "pipeline() hands {name}.__init__ a loaded model, and from_pretrained() wants a name: the task cannot be loaded by "
+    "its name.",
+    "Hand it on, super().__init__(model=model, ...), and load only if isinstance(model, str).",
+    words=("from_pretrained",),
+)
+def init_loads_its_model(file: SourceFile) -> Iterator[Hit]:
+    """from_pretrained(model) in a pipeline's `__init__` that does not ask what its model is."""
+    for cls in file.pipelines:
+        init = method(cls, "__init__")
+        if init is None or all(one.arg != "model" for one in (*init.args.args, *init.args.kwonlyargs)):
+            continue
+        calls = [node for node in ast.walk(init) if isinstance(node, ast.Call) and node.args]
+        of_model = [call for call in calls if isinstance(call.args[0], ast.Name) and call.args[0].id == "model"]
+        if any(isinstance(call.func, ast.Name) and call.func.id in ("isinstance", "type") for call in of_model):
+            continue
+        for call in of_model:
+            if isinstance(call.func, ast.Attribute) and call.func.attr == "from_pretrained":
+                yield hit(call, name=cls.name)
+                break
+
+
+@rule(
     "PS206",
     "init-without-super",
     "{name}.__init__ does not call that of its base: tokenizer, device and parameters are not set, and batches fail.",

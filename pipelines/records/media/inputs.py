@@ -1,7 +1,7 @@
 """What the input of a row becomes before `preprocess`: images, audio and videos from paths, URLs and bytes.
 
 transformers' own pipelines, and the built-in ones, get what they would have read themselves, decoded and fetched within
-pipesmith's limits. A user's pipeline gets what the row holds.
+pipesmith's limits; so does a user's subclass that leaves it to their `preprocess`. Any other gets what the row holds.
 """
 
 from __future__ import annotations
@@ -44,8 +44,12 @@ class MediaInputs:
         self._allow_private = allow_private_urls
         self._asked = asked
         self._limit = limit
-        self._is_users = not (type(pipe).__module__.startswith("transformers.") or is_builtin(type(pipe)))
-        self._medium = _medium(pipe)
+        self._reader = _definer(pipe, "preprocess")
+        self._is_users = not all(
+            cls.__module__.startswith("transformers.") or is_builtin(cls)
+            for cls in (self._reader, _definer(pipe, "__call__"))
+        )
+        self._medium = _medium(self._reader)
         self._videos = VideoFiles()
         self._readers: dict[str, Callable[[Any, str | None], Any]] = {
             "image": lambda value, name: read_image(value, name=name),
@@ -61,7 +65,7 @@ class MediaInputs:
         """
         if self._is_users:
             return inputs if self._kind == "text" else self._as_given(inputs)
-        if self._medium is None and type(self._pipe).__name__ not in _TAKES_DICTS:
+        if self._medium is None and self._reader.__name__ not in _TAKES_DICTS:
             return inputs
         return self._read(inputs, self._medium)
 
@@ -106,16 +110,21 @@ class MediaInputs:
         extractor = getattr(self._pipe, "feature_extractor", None) or self._pipe.processor.feature_extractor
         rate = int(extractor.sampling_rate)
         wave = audio.read_audio(value, rate, name=name)
-        if type(self._pipe).__name__ not in audio.WAVE_AND_RATE:
+        if self._reader.__name__ not in audio.WAVE_AND_RATE:
             return wave
         return {"raw": wave, "sampling_rate": rate}
 
 
-def _medium(pipe: Any) -> str | None:
+def _definer(pipe: Any, method: str) -> type[Any]:
+    """Return the class that defines what a pipeline's method does."""
+    return next((cls for cls in type(pipe).__mro__ if method in vars(cls)), type(pipe))
+
+
+def _medium(cls: type[Any]) -> str | None:
     """Return what one of transformers' own or the built-in pipelines takes, None if bare text is text to it."""
-    name = type(pipe).__name__
+    name = cls.__name__
     if name in audio.WAVE_ALONE | audio.WAVE_AND_RATE:
         return "audio"
     if name == "VideoClassificationPipeline":
         return "video"
-    return "image" if getattr(type(pipe), "_load_image_processor", False) else None
+    return "image" if getattr(cls, "_load_image_processor", False) else None
