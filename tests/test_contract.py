@@ -147,6 +147,19 @@ def test_every_check_has_a_fault() -> None:
 
 
 @pytest.mark.both_lines
+def test_what_is_drawn_at_random_is_one_failure(folder: Path) -> None:
+    source = (_RESOURCES / "sound" / "plain.py").read_text(encoding="utf-8")
+    line = "        exponentials = np.exp(logits - logits.max())\n"
+    assert line in source
+    made = source.replace(line, line.replace("\n", " + np.random.random(len(logits))\n"))
+    (folder / "plain.py").write_text(made, encoding="utf-8")
+    asked = ["deterministic", "list-equals-generator", "construction-equals-call", "json-output"]
+    found = {one.name: one.outcome for one in check_targets([_target("plain", folder, asked)]) if not _is_off(one)}
+    assert found["deterministic"] == "fail" and found["json-output"] == "pass"
+    assert [one for one in found.values() if one == "fail"] == ["fail"], found
+
+
+@pytest.mark.both_lines
 def test_a_sample_of_faults_and_of_sound_pipelines(folder: Path, pipe: Callable[..., Ran]) -> None:
     count = 1 if version("transformers").startswith("4.") else 2  # the second line has less time
     sound = _sample(SOUND, count)

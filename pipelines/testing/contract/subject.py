@@ -6,6 +6,7 @@ import ast
 import copy
 import functools
 import inspect
+import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -168,6 +169,20 @@ class Subject:
             if result.error is not None:
                 raise RowFailedError(place, result.error)
         return [result.plain() for result in found]
+
+    def is_random(self) -> bool:
+        """Tell whether results are drawn at random: equal with equal random numbers, and different with others."""
+        import numpy as np
+        import torch
+
+        from pipesmith.pipelines.testing.contract.comparing import difference
+
+        row, found = self.rows()[:1], []
+        for seed in (0, 0, 1):
+            for set_seed in (torch.manual_seed, np.random.seed, random.seed):
+                set_seed(seed)
+            found.append(self.run(row))
+        return difference(found[0], found[1]) is None and difference(found[0], found[2]) is not None
 
     @functools.cached_property
     def singles(self) -> list[Any]:

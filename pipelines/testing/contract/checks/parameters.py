@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import textwrap
 from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
@@ -55,7 +56,7 @@ def construction_equals_call(subject: Subject) -> Verdict | None:
         return not_applicable(_NO_PARAMETERS)
     warning: Verdict | None = None
     for parameter, value, at_call in _tried(subject):
-        is_theirs = subject.is_transformers_own or "__init__" not in vars(type(subject.pipe))
+        is_theirs = subject.is_transformers_own or not _has_own_init(subject)
         parent = subject.inherited_from(parameter.name) if is_theirs else None
         made = subject.made_with(**{parameter.name: value})
         rows = [_without(row, parameter.name) for row in subject.few]
@@ -68,7 +69,7 @@ def construction_equals_call(subject: Subject) -> Verdict | None:
             reason = (
                 f"{parameter.name}={value!r}{of} gives another result at construction than at call{_at(found.path)}"
             )
-            place = subject.place("__init__") if _has_own_init(subject) else subject.place("_sanitize_parameters")
+            place = subject.place("__init__") if _names_init(subject) else subject.place("_sanitize_parameters")
             verdict = (warn if parent is not None else fail)(
                 reason, at=place, expected=f"{found.expected}, as at call", got=found.got
             )
@@ -83,6 +84,21 @@ def _at(path: str) -> str:
 
 
 def _has_own_init(subject: Subject) -> bool:
+    """Tell whether its `__init__` does more than hand all that it gets to that of its base."""
+    if "__init__" not in vars(type(subject.pipe)):
+        return False
+    try:
+        body = ast.parse(textwrap.dedent(inspect.getsource(type(subject.pipe).__init__))).body[0]
+    except (OSError, SyntaxError):
+        return True
+    assert isinstance(body, ast.FunctionDef)
+    return ast.unparse(body.args) != "self, *args, **kwargs" or [ast.unparse(one) for one in body.body] not in (
+        ["super().__init__(*args, **kwargs)"],
+        [f"super({type(subject.pipe).__name__}, self).__init__(*args, **kwargs)"],
+    )
+
+
+def _names_init(subject: Subject) -> bool:
     return subject.signature is not None and "__init__" in subject.signature.method_places
 
 

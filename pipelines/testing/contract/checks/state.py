@@ -35,7 +35,7 @@ def _compared(subject: Subject, first: list[Any], found: list[Any], how: str) ->
     for number, (expected, got) in enumerate(zip(first, found), 1):
         one = difference(expected, got)
         if one is not None:
-            if _is_random(subject):
+            if subject.is_random():
                 return None  # `deterministic` says so
             return fail(
                 f"row {number} gives another result {how}{f' at {one.path}' if one.path else ''}",
@@ -44,18 +44,6 @@ def _compared(subject: Subject, first: list[Any], found: list[Any], how: str) ->
                 got=one.got,
             )
     return None
-
-
-def _is_random(subject: Subject) -> bool:
-    """Tell whether results differ although the random numbers that are drawn do not; then it is state."""
-    import torch
-
-    row = subject.rows()[:1]
-    found = []
-    for seed in (0, 0, 1):
-        torch.manual_seed(seed)
-        found.append(subject.run(row))
-    return difference(found[0], found[1]) is None and difference(found[0], found[2]) is not None
 
 
 def _mutable_default(subject: Subject) -> str:
