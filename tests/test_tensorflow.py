@@ -82,10 +82,11 @@ def test_rows_of_a_file_batches_order_errors(pipe_process: Process, rows: Path) 
 
 
 @needs_tensorflow
-def test_runs_of_one_pipeline_overlap(folder: Path) -> None:
-    """The inner one is closed first, then the outer one: the other goes on, and the pipeline is as it was."""
+def test_from_python(folder: Path) -> None:
+    """Of two runs of one pipeline one is closed, and the other goes on; the chunks of rows share batches."""
     program = """
     from pipesmith.pipelines import pipeline, run_pipeline
+    from pipesmith.pipelines.engine import Row, run
 
     pipe = pipeline("pair-classification", framework="tf")
     before = set(vars(pipe))
@@ -98,10 +99,14 @@ def test_runs_of_one_pipeline_overlap(folder: Path) -> None:
         ended.close()
         rows += lasting
         print(rows == wanted and set(vars(pipe)) == before)
+    pipe = pipeline("token-classification", "tiny", framework="tf")
+    rows, notes = [Row(text, {}, 1) for text in ("my name is Anna", "a b", "one") * 4], []
+    found = [row.result is not None and row.result[0]["word"] for row in run(pipe, rows, notify=notes.append)]
+    print(found == ["my", "a", "one"] * 4 and notes == [])
     """
     command = [sys.executable, "-W", "ignore", "-c", textwrap.dedent(program)]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env={**os.environ, "USE_TF": "AUTO"})
-    assert done.stdout.split() == ["True", "True"], done.stdout + done.stderr
+    assert done.stdout.split() == ["True"] * 3, done.stdout + done.stderr
 
 
 @pytest.mark.slow

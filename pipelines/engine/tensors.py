@@ -52,8 +52,15 @@ def _change(pipe: Any) -> None:
     _OWN[id(pipe)] = {name: vars(pipe)[name] for name in _STAGES if name in vars(pipe)}
     preprocess, forward, postprocess = pipe.preprocess, pipe.forward, pipe.postprocess
     pipe.preprocess = lambda *args, **kwargs: to_torch(preprocess(*args, **kwargs))
-    pipe.forward = lambda inputs, **kwargs: to_torch(forward(to_tensorflow(inputs), **kwargs))
+    pipe.forward = lambda inputs, **kwargs: to_torch(_of_rows(forward(to_tensorflow(inputs), **kwargs), inputs))
     pipe.postprocess = lambda outputs, **kwargs: postprocess(to_tensorflow(outputs), **kwargs)
+
+
+def _of_rows(outputs: Any, inputs: Any) -> Any:
+    """Leave out `training`, which transformers adds to a batch's inputs, and which chunks hand on with them."""
+    if type(outputs) is not dict or "training" in inputs:
+        return outputs
+    return {name: value for name, value in outputs.items() if name != "training"}
 
 
 def to_torch(value: Any) -> Any:
