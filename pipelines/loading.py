@@ -481,7 +481,7 @@ def _failed(what: str, error: Exception) -> PipelineLoadError:
         return PipelineLoadError(f"{what}: it needs {library}.", hint=f"Install it: pip install {library}")
     frame = user_frame(error)
     hint = failure_hint(error)
-    if isinstance(error, TypeError) and "from_pretrained(" in frame:
+    if re.search(r"from_pretrained\(\s*model\b", frame):
         hint = "It is handed a loaded model, as by transformers.pipeline: load only if isinstance(model, str)."
     return PipelineLoadError(f"{what}: {describe(error)}.{frame}", hint=hint)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import importlib.util
-import json
 import linecache
 import re
 import sys
@@ -142,8 +141,7 @@ def _left_out(error: BaseException) -> str | None:
     name = error.name if isinstance(error, AttributeError) else error.args[0] if isinstance(error, KeyError) else ""
     output = next((one for one in ("hidden_states", "attentions") if str(name).endswith(one)), None)
     if output is not None and "postprocess" in {frame.name for frame in traceback.extract_tb(error.__traceback__)}:
-        asked = json.dumps({f"output_{output}": True})
-        return f"Models return {name} only if they are asked to: --model-kwargs '{asked}'"
+        return f"Models return {name} only if asked: self.model(**inputs, output_{output}=True) in _forward."
     if name == "logits":
         return "The model has no head that makes logits: name a class that has, --pt-model AutoModelForX."
     demanded = re.search(
