@@ -144,6 +144,8 @@ def test_a_failure_is_explained(pipe: Pipe, folder: Path) -> None:
 def test_what_is_wrong_is_said_before_anything_runs(pipe: Pipe, folder: Path) -> None:
     ran = pipe("test")
     assert ran.code == 2 and "no project" in ran.err and "pipe test file.py:Class" in ran.err
+    ran = pipe("test", "fill-mask", "--junitxml", "report.xml")
+    assert ran.code == 1 and "no test file of fill-mask" in ran.err and not ran.out
     write(folder, {"pyproject.toml": "[tool.pipe]\n"})
     ran = pipe("test")
     assert ran.code == 2 and "registers no task" in ran.err

@@ -117,6 +117,11 @@ def run_tests(tasks: Sequence[str], project: Project | None, options: TestOption
     if options.architectures not in (None, "all", "sample"):  # a slip is told before anything runs
         for target in targets:
             _architectures(target, options.architectures)
+    if options.junitxml is not None and not files:
+        raise ContractError(
+            f"pytest would have nothing to report in {options.junitxml}: there is no test file of {', '.join(tasks)}.",
+            hint="Leave --junitxml out; --format json reports the contract.",
+        )
     pytest = _Pytest(project, files, options) if project is not None and files else None
     try:
         yield from check_targets(targets, only=options.checks)

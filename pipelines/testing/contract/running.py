@@ -27,7 +27,7 @@ from pipesmith.pipelines.testing.contract.results import (
     not_applicable,
     warn,
 )
-from pipesmith.pipelines.testing.contract.subject import RowFailedError, Subject
+from pipesmith.pipelines.testing.contract.subject import RowFailedError, Subject, source_file
 from pipesmith.pipelines.user_code import describe, user_line
 
 _GROUPS = checks.__all__  # importing them has filled CHECKS
@@ -154,7 +154,16 @@ def _slowest_first(wanted: list[Check]) -> list[Check]:
 def _result(subject: Subject, one: Check, verdict: Verdict | None, seconds: float) -> CheckResult:
     verdict = verdict or Verdict("pass")
     result = CheckResult(subject.task, one.name, verdict.outcome, one.why, one.hint, seconds=seconds)
-    return replace(result, reason=verdict.reason, location=verdict.at, expected=verdict.expected, got=verdict.got)
+    at = _in_its_own_folder(subject, verdict.at)
+    return replace(result, reason=verdict.reason, location=at, expected=verdict.expected, got=verdict.got)
+
+
+def _in_its_own_folder(subject: Subject, place: str) -> str:
+    """Name a checkpoint's own file, of which transformers runs a copy in its cache."""
+    file, _, line = place.rpartition(":")
+    own = source_file(subject)
+    is_copy = own is not None and "transformers_modules" in Path(file).parts and own.name == Path(file).name
+    return f"{own}:{line}" if is_copy else place
 
 
 def _job(subject: Subject, one: Check, limit: float) -> Job:
@@ -221,7 +230,7 @@ def _verdict(subject: Subject, name: str, verdicts: Mapping[str, Verdict | None]
 def _printed(subject: Subject, printed: str) -> Verdict | None:
     if not printed.strip():
         return None
-    return fail("the pipeline prints", at=subject.place(), expected="nothing on stdout", got=shown(printed.strip()))
+    return fail("the pipeline prints", at=subject.place(), expected="nothing on stdout", got=shown(printed.strip().partition("\n")[0]))
 
 
 # ---- Examples -----------------------------------------------------------------------------------------------------
