@@ -230,7 +230,8 @@ def _verdict(subject: Subject, name: str, verdicts: Mapping[str, Verdict | None]
 def _printed(subject: Subject, printed: str) -> Verdict | None:
     if not printed.strip():
         return None
-    return fail("the pipeline prints", at=subject.place(), expected="nothing on stdout", got=shown(printed.strip().partition("\n")[0]))
+    first = printed.strip().partition("\n")[0]
+    return fail("the pipeline prints", at=subject.place(), expected="nothing on stdout", got=shown(first))
 
 
 # ---- Examples -----------------------------------------------------------------------------------------------------
