@@ -37,6 +37,7 @@ KNOWN_VALUES: dict[str, Any] = {
     "sequences": TEXTS[0],
     "question": TEXTS[3],
 }
+LONG = "texts, some of several pieces"
 _IMAGES = ("image", "picture", "photo")
 _MEDIA = (*_IMAGES, "audio", "sound", "waveform")  # as parts of the names of keys
 _SECOND = ("second", "pair", "hypothesis", "premise", "other", "reference", "context", "query", "_b", "2")
@@ -65,6 +66,13 @@ def candidates(kind: str, task: str, signature: Signature | None, pipe: Any) -> 
         pipe: the live pipeline.
     """
     texts = [Candidate("texts", lambda folder: TEXTS), *_objects_read(signature), *_pairs()]
+    if _is_of_pieces(pipe):
+        texts.insert(
+            0,
+            Candidate(
+                LONG, lambda folder: [f"{text} " * (6 if place in (2, 4) else 1) for place, text in enumerate(TEXTS)]
+            ),
+        )
     images = [Candidate("images", lambda folder: _images()), Candidate("image files", _image_files)]
     images.append(Candidate("images as bytes", lambda folder: [Path(f).read_bytes() for f in _image_files(folder)]))
     rate = getattr(getattr(pipe, "feature_extractor", None), "sampling_rate", None) or RATE
@@ -90,6 +98,13 @@ def candidates(kind: str, task: str, signature: Signature | None, pipe: Any) -> 
         objects = [*_objects_read(signature), *_pairs()]
         order = [*objects, *(one for one in order if one.kind not in {other.kind for other in objects})]
     return [*own, *order]
+
+
+def _is_of_pieces(pipe: Any) -> bool:
+    """Tell whether a class of the user's own parts its rows; transformers' own have other ways with long ones."""
+    from transformers.pipelines.base import ChunkPipeline
+
+    return isinstance(pipe, ChunkPipeline) and not type(pipe).__module__.startswith("transformers.")
 
 
 def _of_task(task: str, pipe: Any) -> list[Candidate]:

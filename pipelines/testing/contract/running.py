@@ -15,7 +15,7 @@ from pipesmith.pipelines.errors import ContractError, PipeError
 from pipesmith.pipelines.names import near_miss
 from pipesmith.pipelines.testing.contract import checks
 from pipesmith.pipelines.testing.contract.comparing import shown
-from pipesmith.pipelines.testing.contract.examples import KNOWN_VALUES, Candidate, candidates, values_of
+from pipesmith.pipelines.testing.contract.examples import KNOWN_VALUES, LONG, Candidate, candidates, values_of
 from pipesmith.pipelines.testing.contract.isolation import Ended, Job, Send, Sent, run_isolated
 from pipesmith.pipelines.testing.contract.results import (
     CHECKS,
@@ -303,7 +303,10 @@ def _choose(subject: Subject, kinds: list[Candidate], folder: Path) -> Verdict:
         subject.inputs, subject.parameters = inputs, parameters
         found = subject.results(subject.rows()[:1])[0]
         if found.error is None:
-            for place, result in enumerate(subject.results(subject.rows()), 1):
+            results = subject.results(subject.rows())
+            if candidate.kind == LONG and any(result.error is not None for result in results):
+                continue
+            for place, result in enumerate(results, 1):
                 if result.error is not None:
                     return _failed(candidate, place, result.error)
             return Verdict("pass", value=(number, parameters))
