@@ -60,7 +60,7 @@ SEEN: dict[int, Row] = {
 # are not JSON, inputs that are no texts, empty lists.
 ALSO_SEEN: tuple[Row, ...] = (
     Row("chunks without is_last", (), ("PS125",)),
-    Row("__init__ with further required arguments", (), ("PS205",)),
+    Row("__init__ with further required arguments, or for one purpose", (), ("PS205", "PS214", "PS215")),
     Row("Pipeline.__init__ skipped", (), ("PS206",)),
     Row("sibling imports: relative, bare, by the package's name", (), ("PS201", "PS202", "PS203", "PS204")),
 )
