@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from pipesmith.pipelines.doctor.walk import GUARD_WORDS
+
 if TYPE_CHECKING:
     from pipesmith.pipelines.doctor.edits import Edit
     from pipesmith.pipelines.doctor.source_file import SourceFile
@@ -116,7 +118,7 @@ class Rule:
 
 
 RULES: dict[str, Rule] = {}
-_BESIDE_RULES = (b"register_pipeline", b"post_init", b"all_tied_weights_keys")  # what rules ask for besides
+_BESIDE_RULES = {b"register_pipeline", b"post_init", b"all_tied_weights_keys"} | GUARD_WORDS  # asked for besides
 LOOKED_FOR: dict[bytes, bytes] = {}  # words that mean something only with another text in the same statement
 
 

@@ -279,7 +279,7 @@ def _check(source: SourceFile, codes: Iterable[str] | None = None) -> list[Findi
     findings = []
     if codes is None:
         always, by_word = _rows()
-        codes = always.union(*[by_word[word] for word in source.words])
+        codes = always.union(*[by_word[word] for word in source.words if by_word[word]])
         if source.own_imports and source.pipelines:
             codes = codes.union(PUBLISHING)
     for code in codes:

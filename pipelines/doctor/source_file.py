@@ -10,13 +10,13 @@ import functools
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from pipesmith.pipelines.doctor.edits import Span
 from pipesmith.pipelines.doctor.finding import LOOKED_FOR, words_of_rules
-from pipesmith.pipelines.doctor.walk import Nodes, Scope, Use, lines_with, uses
+from pipesmith.pipelines.doctor.walk import GUARD_WORDS, Nodes, Scope, Use, lines_with, uses
 from pipesmith.pipelines.source import absolute_module, module_file, relative_module
 
 # Texts without any of which no rule can be about a file. To ask for one after the other is quicker than a pattern.
@@ -33,6 +33,7 @@ _RELEVANT = (
 LIBRARIES = ("transformers", "huggingface_hub")
 _FROM_VERSION = re.compile(rb"^[ \t]*(\w+)[ \t]*=[^=\n][^\n]*\b(?:__version__|[vV]ersion)\b", re.MULTILINE)
 _MODEL_CONFIG = re.compile(rb"\b(\w+)[ \t]*=[ \t]*(?:self\.)?model\.config[ \t]*(?:$|[#\r;])", re.MULTILINE)
+_SHORT = 6_000  # bytes; in a shorter file, to find the statements that matter takes longer than to look at all
 _WORDS_ALONE = bytes(byte if byte > 127 or chr(byte).isalnum() or chr(byte) == "_" else 32 for byte in range(256))
 # Imports of the user's own files: statements, and the dotted names of modules.
 OwnImports = list[tuple[ast.Import | ast.ImportFrom, str]]
@@ -65,7 +66,7 @@ class lazy(Generic[T]):
         return value
 
 
-def has_any(data: bytes, texts: Sequence[bytes]) -> bool:
+def has_any(data: bytes, texts: Iterable[bytes]) -> bool:
     """Tell whether one of some texts stands in a file."""
     for text in texts:  # noqa: SIM110  # quick: asked for each file
         if text in data:
@@ -95,20 +96,27 @@ class SourceFile:
         self.tree = tree
         self.relevant = always or published or has_any(data, _RELEVANT)
         self.words: frozenset[bytes] = frozenset()
-        asked: Iterable[bytes] = (b"import",)
         if self.relevant:
             self.words = words_of_rules().intersection(data.translate(_WORDS_ALONE).split())
-            asked = {b"import", b"class ", *(LOOKED_FOR.get(word, word) for word in self.words)}
-            asked.update(library.encode() for library in LIBRARIES if f"import {library}".encode() in data)
-            if not self.words.isdisjoint(LOOKED_FOR):
-                asked.update(f"{name}.".encode() for name in self.model_configs)
-        self._walk(asked)
+            self._walk(None if len(data) < _SHORT else self._asked())
+        else:
+            self._walk({b"import"})
         self._ancestors: dict[ast.ClassDef, list[str | tuple[SourceFile, ast.ClassDef]]] = {}
         self._inherited: dict[tuple[ast.ClassDef, str], bool] = {}
         self._uses: dict[str, list[Use]] = {}
 
-    def _walk(self, asked: Iterable[bytes]) -> None:
-        nodes = Nodes(self.tree, lines_with(self.data, asked), self._guards())
+    def _asked(self) -> set[bytes]:
+        """Return the texts of which one stands in every statement that a rule could be about."""
+        asked = {b"import", b"class ", *(LOOKED_FOR.get(word, word) for word in self.words)}
+        asked.update(library.encode() for library in LIBRARIES if f"import {library}".encode() in self.data)
+        if not self.words.isdisjoint(LOOKED_FOR):
+            asked.update(f"{name}.".encode() for name in self.model_configs)
+        return asked
+
+    def _walk(self, asked: set[bytes] | None) -> None:
+        """Visit the statements with one of some texts; all of them if there are none."""
+        lines = None if asked is None else lines_with(self.data, asked)
+        nodes = Nodes(self.tree, lines, self._guards())
         self.imports = nodes.imports
         self.classes = nodes.classes
         self.attributes = nodes.attributes
@@ -118,15 +126,22 @@ class SourceFile:
         self.names: dict[str, Imported] = {}
         for node, _ in self.imports:
             self._bind(node)
+        if asked is None or not self.relevant:
+            return
         modules = {name.encode() for name, one in self.names.items() if one.name is None and _is_library(one.module)}
-        if self.relevant and not modules.issubset(asked):
+        if not modules.issubset(asked):
             self._walk(modules.union(asked))
 
-    def _guards(self) -> frozenset[str]:
-        """Return the names of what the file works out from a version: `OLD = transformers.__version__ < "5"`."""
-        if b"version" not in self.data:
-            return frozenset()
-        return frozenset(name.decode() for name in _FROM_VERSION.findall(self.data))
+    def _guards(self) -> frozenset[str] | None:
+        """Return the names of what the file works out from a version: `OLD = transformers.__version__ < "5"`.
+
+        None if nothing in the file could be a guard but a `try`.
+        """
+        if b"version" in self.data:
+            return frozenset(name.decode() for name in _FROM_VERSION.findall(self.data))
+        if self.relevant:
+            return None if GUARD_WORDS.isdisjoint(self.words) else frozenset()
+        return frozenset() if has_any(self.data, GUARD_WORDS) else None
 
     @lazy
     def model_configs(self) -> set[str]:

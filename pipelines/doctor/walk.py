@@ -1,7 +1,7 @@
 """One walk over a file's tree that collects what rules ask for: imports, classes, calls, attributes, by name.
 
-A walk costs as much as parsing does, so it looks only into statements on one of whose lines a word stands that it is
-asked for.
+A walk costs nearly as much as parsing does, so in a long file it looks only into statements on one of whose lines a
+word stands that it is asked for.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ _GUARDS = {
     "Version",
     "getattr",
 }
+GUARD_WORDS = frozenset(guard.encode() for guard in (*_GUARDS, "suppress"))
 _NAMES = re.compile(r"[\w.\[\], |]+")  # a string that may name something: in `__all__`, in an annotation
 _ABSENT = {"ImportError", "ModuleNotFoundError", "AttributeError", "TypeError"}
 
@@ -91,22 +92,24 @@ class Nodes:
     Args:
         tree: the file's tree.
         lines: the lines on which something is looked for, in order; statements without one of them are passed over.
-        guards: names which a condition that asks what there is may ask.
+            None to visit all.
+        guards: names which a condition that asks what there is may ask; None if the file has no such condition.
     """
 
-    def __init__(self, tree: ast.Module, lines: Sequence[int], guards: frozenset[str] = frozenset()) -> None:
+    def __init__(self, tree: ast.Module, lines: Sequence[int] | None, guards: frozenset[str] | None) -> None:
         self.imports: list[tuple[ast.Import | ast.ImportFrom, Scope]] = []
         self.classes: dict[str, ast.ClassDef] = {}
         self.attributes: defaultdict[str, list[tuple[ast.Attribute, Scope]]] = defaultdict(list)
         self.calls: defaultdict[str, list[tuple[ast.Call, Scope]]] = defaultdict(list)
         self.keywords: defaultdict[str, list[tuple[ast.Call, ast.keyword, Scope]]] = defaultdict(list)
         self.subscripts: list[tuple[ast.Subscript, Scope]] = []
-        if lines:
+        if lines is None or lines:
             self._walk(tree, lines, guards)
 
-    def _walk(self, tree: ast.Module, lines: Sequence[int], guards: frozenset[str]) -> None:
+    def _walk(self, tree: ast.Module, lines: Sequence[int] | None, guards: frozenset[str] | None) -> None:
         """Visit every node of the statements once; nodes under one scope in no particular order."""
         attributes, calls, keywords, children = self.attributes, self.calls, self.keywords, CHILDREN
+        guarding = _GUARDING if guards is not None else _TRYING
         waiting: list[tuple[list[Any], Scope]] = [(touched(tree.body, lines), Scope())]
         while waiting:
             stack, scope = waiting.pop()
@@ -153,8 +156,8 @@ class Nodes:
                 if kind is ast.Import or kind is ast.ImportFrom:
                     self.imports.append((node, scope))
                     continue
-                if kind in _GUARDING and not scope.guarded:
-                    inner = _guarded(node, guards)
+                if kind in guarding and not scope.guarded:
+                    inner = _guarded(node, guards or frozenset())
                     if inner:
                         waiting.append((inner, Scope(scope.cls, scope.function, True)))
                         extend(one for one in ast.iter_child_nodes(node) if one not in inner)
@@ -162,7 +165,7 @@ class Nodes:
                 for field in children[kind]:
                     value = getattr(node, field)
                     if value.__class__ is list:
-                        extend(touched(value, lines) if field in _BODIES else value)
+                        extend(touched(value, lines) if lines is not None and field in _BODIES else value)
                     elif value is not None:
                         push(value)
                 if kind is ast.Subscript:
@@ -172,8 +175,10 @@ class Nodes:
 _BODIES = {"body", "orelse", "finalbody"}
 
 
-def touched(body: list[Any], lines: Sequence[int]) -> list[Any]:
-    """Return the statements that stand on one of some lines, which are in order."""
+def touched(body: list[Any], lines: Sequence[int] | None) -> list[Any]:
+    """Return the statements that stand on one of some lines, which are in order; all of them for None."""
+    if lines is None:
+        return list(body)
     found = []
     for node in body:
         first = node.lineno

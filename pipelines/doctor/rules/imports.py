@@ -246,6 +246,7 @@ def removed_pipeline(file: SourceFile) -> Iterator[Hit]:
             yield hit(attribute, name=name, task=task)
 
 
+@functools.lru_cache(maxsize=4096)
 def _home(module: str, name: str) -> tuple[str, str] | None:
     """Return where both lines have what a module lost: its module and name there; None if it is not so."""
     if _has_own_rule(module, name):
@@ -257,6 +258,7 @@ def _home(module: str, name: str) -> tuple[str, str] | None:
     return (of_table, name) if of_table else None
 
 
+@functools.lru_cache(maxsize=4096)
 def _instead(module: str, name: str) -> str | None:
     """Return what to do about a name that a module lost, and that has no home; None if it is not so."""
     instead = GONE.get((module, name))
