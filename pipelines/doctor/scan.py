@@ -89,7 +89,8 @@ def scan(path: Path, *, follow: bool = False) -> Report:
                     subclasses += _subclasses(source)
             held = _hold(source)
             if source.pipelines:
-                published += imported_files(source.path, held.imports)
+                if held.imports:
+                    published += imported_files(source.path, held.imports)
                 read[where] = _NOTHING
             else:
                 read[where] = held

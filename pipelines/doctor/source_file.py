@@ -31,6 +31,7 @@ _RELEVANT = (
     b"from_pretrained",
 )
 LIBRARIES = ("transformers", "huggingface_hub")
+_NOT_READ = frozenset((*LIBRARIES, "torch"))  # their classes are known by name
 _FROM_VERSION = re.compile(rb"^[ \t]*(\w+)[ \t]*=[^=\n][^\n]*\b(?:__version__|[vV]ersion)\b", re.MULTILINE)
 _MODEL_CONFIG = re.compile(rb"\b(\w+)[ \t]*=[ \t]*(?:self\.)?model\.config[ \t]*(?:$|[#\r;])", re.MULTILINE)
 _SHORT = 6_000  # bytes; in a shorter file, to find the statements that matter takes longer than to look at all
@@ -190,7 +191,7 @@ class SourceFile:
         imported = self.names.get(node.id) if isinstance(node, ast.Name) else None
         if imported is None or imported.level or imported.module.partition(".")[0] == self.own_package:
             return ""
-        return ".".join([imported.dotted, *reversed(rest)])
+        return ".".join([imported.dotted, *reversed(rest)]) if rest else imported.dotted
 
     @lazy
     def library_imports(self) -> list[tuple[ast.ImportFrom, ast.alias, Scope]]:
@@ -293,7 +294,7 @@ class SourceFile:
         if isinstance(node, ast.Name) and node.id in self.classes and node.id not in self.names:
             return self, self.classes[node.id]
         dotted = self.dotted(node)
-        if dotted.partition(".")[0] in (*LIBRARIES, "torch"):
+        if dotted.partition(".")[0] in _NOT_READ:
             return dotted
         parts: list[str] = []
         while isinstance(node, ast.Attribute):

@@ -109,7 +109,7 @@ class Nodes:
     def _walk(self, tree: ast.Module, lines: Sequence[int] | None, guards: frozenset[str] | None) -> None:
         """Visit every node of the statements once; nodes under one scope in no particular order."""
         attributes, calls, keywords, children = self.attributes, self.calls, self.keywords, CHILDREN
-        guarding = _GUARDING if guards is not None else _TRYING
+        special = _SPECIAL if guards is not None else _SPECIAL_UNGUARDED
         waiting: list[tuple[list[Any], Scope]] = [(touched(tree.body, lines), Scope())]
         while waiting:
             stack, scope = waiting.pop()
@@ -140,36 +140,37 @@ class Nodes:
                     if node.args:
                         extend(node.args)
                     continue
-                if kind is ast.FunctionDef or kind is ast.AsyncFunctionDef:
-                    if node.decorator_list:
-                        extend(node.decorator_list)
-                    extend(_of_signature(node))
-                    waiting.append((touched(node.body, lines), Scope(scope.cls, node, scope.guarded)))
-                    continue
-                if kind is ast.ClassDef:
-                    self.classes.setdefault(node.name, node)
-                    extend(node.bases)
-                    extend(keyword.value for keyword in node.keywords)
-                    extend(node.decorator_list)
-                    waiting.append((touched(node.body, lines), Scope(node, None, scope.guarded)))
-                    continue
-                if kind is ast.Import or kind is ast.ImportFrom:
-                    self.imports.append((node, scope))
-                    continue
-                if kind in guarding and not scope.guarded:
-                    inner = _guarded(node, guards or frozenset())
-                    if inner:
-                        waiting.append((inner, Scope(scope.cls, scope.function, True)))
-                        extend(one for one in ast.iter_child_nodes(node) if one not in inner)
+                if kind in special:
+                    if kind is ast.FunctionDef or kind is ast.AsyncFunctionDef:
+                        if node.decorator_list:
+                            extend(node.decorator_list)
+                        extend(_of_signature(node))
+                        waiting.append((touched(node.body, lines), Scope(scope.cls, node, scope.guarded)))
                         continue
+                    if kind is ast.ClassDef:
+                        self.classes.setdefault(node.name, node)
+                        extend(node.bases)
+                        extend(keyword.value for keyword in node.keywords)
+                        extend(node.decorator_list)
+                        waiting.append((touched(node.body, lines), Scope(node, None, scope.guarded)))
+                        continue
+                    if kind is ast.Import or kind is ast.ImportFrom:
+                        self.imports.append((node, scope))
+                        continue
+                    if kind is ast.Subscript:
+                        self.subscripts.append((node, scope))
+                    elif not scope.guarded:
+                        inner = _guarded(node, guards or frozenset())
+                        if inner:
+                            waiting.append((inner, Scope(scope.cls, scope.function, True)))
+                            extend(one for one in ast.iter_child_nodes(node) if one not in inner)
+                            continue
                 for field in children[kind]:
                     value = getattr(node, field)
                     if value.__class__ is list:
                         extend(touched(value, lines) if lines is not None and field in _BODIES else value)
                     elif value is not None:
                         push(value)
-                if kind is ast.Subscript:
-                    self.subscripts.append((node, scope))
 
 
 _BODIES = {"body", "orelse", "finalbody"}
@@ -269,7 +270,9 @@ def _of_signature(function: Function) -> list[ast.expr]:
 
 
 _TRYING: set[type[ast.AST]] = {ast.Try, ast.TryStar} if sys.version_info >= (3, 11) else {ast.Try}
-_GUARDING = {ast.If, ast.IfExp, ast.With, *_TRYING}
+_SPECIAL_UNGUARDED = _TRYING | {ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef}
+_SPECIAL_UNGUARDED |= {ast.Import, ast.ImportFrom, ast.Subscript}
+_SPECIAL = _SPECIAL_UNGUARDED | {ast.If, ast.IfExp, ast.With}  # what the walk does not simply go through
 
 
 def _guarded(node: Any, guards: frozenset[str]) -> list[ast.AST]:

@@ -127,6 +127,8 @@ def _by_framework(file: SourceFile, node: ast.expr) -> bool:
 )
 def framework_argument(file: SourceFile) -> Iterator[Hit]:
     """`framework=` and `modelcard=` for pipeline(), a pipeline's class and Pipeline.__init__."""
+    if file.keywords.keys().isdisjoint(("framework", "modelcard")):
+        return
     calls = {id(call) for call in pipeline_calls(file)}
     for name, harmless in (("framework", ("pt", None)), ("modelcard", (None,))):
         for call, keyword, scope in file.keywords.get(name, ()):
