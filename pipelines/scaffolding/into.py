@@ -63,7 +63,8 @@ def make_plan_into(checkout: Path, answers: Answers) -> tuple[Plan, tuple[str, .
     answers = replace(answers, framework=framework, pipelines=_REGISTRY.parent.as_posix())
     _check(answers, tasks, other_names(source), checkout)
     known = _classes(checkout / _MODELS / "modeling_tf_auto.py") if answers.framework == "both" else []
-    tf_models = [tf for tf in map(tensorflow_class, answers.model_classes) if tf is not None and tf in known]
+    found = [tensorflow_class(one, answers.type) for one in answers.model_classes]
+    tf_models = [tf for tf in found if tf is not None and tf in known]
     changes: list[Change] = []
     notes: list[str] = []
 

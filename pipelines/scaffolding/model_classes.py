@@ -129,9 +129,14 @@ def task_of(name: str | None) -> str | None:
     return _TASK_OF.get(name or "")
 
 
-def tensorflow_class(name: str) -> str | None:
-    """Return the TensorFlow class that goes with a PyTorch one in transformers 4.57; None if there is none."""
-    return f"TF{name}" if name in _TENSORFLOW else None
+def tensorflow_class(name: str, type: str) -> str | None:
+    """Return the TensorFlow class that goes with a PyTorch one in transformers 4.57; None if there is none.
+
+    Args:
+        name: the PyTorch class.
+        type: what a row is: AutoModel has no TensorFlow model for videos.
+    """
+    return f"TF{name}" if name in _TENSORFLOW and type != "video" else None
 
 
 def output_of(type: str, name: str) -> str:

@@ -153,7 +153,7 @@ def _project_changes(root: Path, project: Project | None, pipelines: str) -> lis
 
 
 def _entry(answers: Answers, root: Path) -> PipelineEntry:
-    tf_class = tensorflow_class(answers.model_classes[0]) if answers.framework == "both" else None
+    tf_class = tensorflow_class(answers.model_classes[0], answers.type) if answers.framework == "both" else None
     return PipelineEntry(
         answers.task,
         ClassReference(answers.class_name, root / answers.pipelines / f"{answers.module}.py"),

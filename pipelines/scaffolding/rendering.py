@@ -140,7 +140,7 @@ def _known_to_templates(answers: Answers) -> set[tuple[str, str]]:
 def _context(answers: Answers) -> dict[str, Any]:
     parameters = parameters_of(answers)
     model_class = answers.model_classes[0]
-    tf_class = tensorflow_class(model_class)
+    tf_class = tensorflow_class(model_class, answers.type)
     mapping = model_mappings()[model_class]
     return {
         **{name: getattr(answers, name) for name in ("task", "type", "model_classes", "pair", "chunk", "framework")},
