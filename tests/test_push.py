@@ -565,6 +565,8 @@ def _opened(request: urllib.request.Request, process: subprocess.Popen[bytes]) -
         try:
             with urllib.request.urlopen(request, timeout=60) as answer:
                 return str(answer.read().decode())
+        except urllib.error.HTTPError:  # it is up
+            raise
         except urllib.error.URLError:
             assert process.poll() is None, "app.py has ended"
             time.sleep(0.3)
