@@ -83,7 +83,7 @@ class VisualQuestionAnsweringPipeline(Pipeline):
             For one pair a list of dicts; for several a list of such lists, the images of the first question first.
         """
         if isinstance(image, KeyDataset) and question is not None:
-            image = list(image)
+            image = [image[number] for number in range(len(image))]
         if isinstance(question, str):
             kwargs["question"] = question
         elif question is not None:
